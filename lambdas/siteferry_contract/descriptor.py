@@ -1,0 +1,125 @@
+"""The site descriptor: what a site is in the cloud, written by `cdk deploy`, read by the agent and the Lambdas."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from siteferry_contract.copy_rules import CopyRule, check_rules
+from siteferry_contract.errors import ContractError
+from siteferry_contract.job import JOB_KINDS, JobKind
+from siteferry_contract.keys import Encoding, check_encoding, check_prefix
+
+ENVIRONMENT_VARIABLE: Final = "SITEFERRY_DESCRIPTOR"
+_VERSION: Final = 1
+_TEXTS: Final = ("site", "region", "bucket", "table", "distribution", "domain", "invalidation")
+
+
+def parameter_name(site: str) -> str:
+    """Give the name of the SSM parameter that holds a site's descriptor."""
+    return f"/siteferry/{site}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderRule:
+    """Headers for the objects whose key without the prefix matches a glob; the first rule that matches wins."""
+
+    match: str
+    headers: Mapping[str, str]
+    """Lower-case header names, among them any x-amz-meta-*."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a site is in the cloud."""
+
+    site: str
+    region: str
+    bucket: str
+    prefix: str
+    table: str
+    encoding: Encoding
+    queues: Mapping[JobKind, str]
+    """URLs."""
+    distribution: str
+    """Distribution id."""
+    domain: str
+    directory_pages: bool
+    copy_rules: tuple[CopyRule, ...] = ()
+    header_rules: tuple[HeaderRule, ...] = ()
+    invalidation: str = "paths"
+
+    @property
+    def revision(self) -> str:
+        """A short hash that changes with anything in the descriptor."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def to_json(self) -> str:
+        """Encode, deterministically."""
+        fields: dict[str, Any] = {
+            "version": _VERSION,
+            **{name: getattr(self, name) for name in _TEXTS},
+            "prefix": self.prefix,
+            "encoding": self.encoding,
+            "queues": {kind: self.queues[kind] for kind in JOB_KINDS},
+            "directory_pages": self.directory_pages,
+            "copy_rules": [{"from": rule.source, "to": rule.destination} for rule in self.copy_rules],
+            "header_rules": [
+                {"match": rule.match, "headers": dict(sorted(rule.headers.items()))} for rule in self.header_rules
+            ],
+        }
+        return json.dumps(fields, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Descriptor":
+        """Decode; raises ContractError that names the field."""
+        try:
+            fields = json.loads(text)
+        except ValueError as error:
+            raise ContractError(f"the site descriptor is not JSON: {error}") from error
+        if not isinstance(fields, dict) or fields.get("version") != _VERSION:
+            seen = fields.get("version") if isinstance(fields, dict) else type(fields).__name__
+            raise ContractError(
+                f"the site descriptor has version {seen!r}, expected {_VERSION}: bring the agent and the stack to"
+                " the same release"
+            )
+        known = {
+            *_TEXTS,
+            "version",
+            "prefix",
+            "encoding",
+            "queues",
+            "directory_pages",
+            "copy_rules",
+            "header_rules",
+        }
+        if fields.keys() != known:
+            differing = sorted(map(str, fields.keys() ^ known))
+            raise ContractError(f"the site descriptor has other fields than this release knows: {', '.join(differing)}")
+        queues = fields["queues"]
+        if not isinstance(queues, dict) or queues.keys() != set(JOB_KINDS):
+            raise ContractError(f"the site descriptor's queues are {queues!r}, expected one URL for each job kind")
+        rules = tuple(CopyRule(_text(rule, "from"), _text(rule, "to")) for rule in fields["copy_rules"])
+        check_rules(rules)
+        if not isinstance(fields["directory_pages"], bool):
+            raise ContractError("the site descriptor's directory_pages is not a boolean")
+        return cls(
+            **{name: _text(fields, name) for name in _TEXTS},
+            prefix=check_prefix(fields["prefix"]),
+            encoding=check_encoding(fields["encoding"]),
+            queues={kind: _text(queues, kind) for kind in JOB_KINDS},
+            directory_pages=fields["directory_pages"],
+            copy_rules=rules,
+            header_rules=tuple(
+                HeaderRule(_text(rule, "match"), {name: _text(rule["headers"], name) for name in rule["headers"]})
+                for rule in fields["header_rules"]
+            ),
+        )
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise ContractError(f"the site descriptor's {name!r} is {value!r}, not a string")
+    return value

@@ -1,0 +1,102 @@
+"""Jobs: SQS messages that carry names, not orders.
+
+A job says which keys (or directories) to look at; what is to be done follows from the index and S3 as they are when
+the job is handled. So a job may come late, twice, or out of order. Versioned JSON, ASCII only, because SQS refuses
+characters that XML 1.0 does not have.
+"""
+
+import json
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from siteferry_contract.errors import ContractError
+from siteferry_contract.keys import check_directory, check_key
+
+JobKind = Literal["copy", "delete", "page", "invalidate"]
+JOB_KINDS: Final[tuple[JobKind, ...]] = get_args(JobKind)
+
+MAX_MESSAGE_BYTES: Final = 250_000
+"""Under 256 KB, so that a batch of them stays well under what Lambda takes in one event (6 MB)."""
+
+MAX_NAMES: Final[dict[JobKind, int]] = {"copy": 100, "delete": 1000, "page": 100, "invalidate": 1000}
+"""Names in one job: what a handler settles well within its time-out; 1,000 keys is also one DeleteObjects request."""
+
+EVERYTHING: Final = "*"
+"""The name, in an invalidate job, of the whole site."""
+
+_VERSION: Final = 1
+_ENVELOPE_BYTES: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One message."""
+
+    kind: JobKind
+    site: str
+    run: int
+    """The run that sent it; for logs only, nothing is decided by it."""
+    names: tuple[str, ...]
+    """Keys; directory keys for `page`."""
+    id: str
+
+
+def make_jobs(kind: JobKind, names: Iterable[str], *, site: str, run: int) -> Iterator[Job]:
+    """Cut names into jobs that keep within both limits, in the order given."""
+    batch: list[str] = []
+    size = 0
+    for name in names:
+        length = len(json.dumps(name)) + 1
+        if batch and (len(batch) >= MAX_NAMES[kind] or size + length > MAX_MESSAGE_BYTES - _ENVELOPE_BYTES):
+            yield Job(kind, site, run, tuple(batch), uuid.uuid4().hex)
+            batch, size = [], 0
+        batch.append(name)
+        size += length
+    if batch:
+        yield Job(kind, site, run, tuple(batch), uuid.uuid4().hex)
+
+
+def encode_job(job: Job) -> str:
+    """Encode a job as the body of a message."""
+    fields = {
+        "version": _VERSION,
+        "kind": job.kind,
+        "site": job.site,
+        "run": job.run,
+        "id": job.id,
+        "names": job.names,
+    }
+    return json.dumps(fields, ensure_ascii=True, separators=(",", ":"))
+
+
+def decode_job(body: str, *, kind: JobKind, site: str, prefix: str) -> Job:
+    """Decode a message that came by the queue of `kind`; raises ContractError that says what was seen."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ContractError(f"message is not JSON: {error}; it begins {body[:80]!r}") from error
+    if not isinstance(fields, dict):
+        raise ContractError(f"message is {type(fields).__name__}, not an object; it begins {body[:80]!r}")
+    if fields.get("version") != _VERSION:
+        raise ContractError(f"job has version {fields.get('version')!r}, expected {_VERSION}: upgrade the Lambdas")
+    expected = {"version", "kind", "site", "run", "id", "names"}
+    if fields.keys() != expected:
+        raise ContractError(f"job has the fields {sorted(map(str, fields))}, expected {sorted(expected)}")
+    if fields["kind"] != kind:
+        raise ContractError(f"job of kind {fields['kind']!r} came by the queue for {kind!r}")
+    if fields["site"] != site:
+        raise ContractError(f"job is for site {fields['site']!r}, this is {site!r}")
+    run, job_id, names = fields["run"], fields["id"], fields["names"]
+    if type(run) is not int or not isinstance(job_id, str) or not isinstance(names, list):
+        raise ContractError(f"job {str(job_id)[:40]!r} has fields of the wrong types")
+    if len(names) > MAX_NAMES[kind]:
+        raise ContractError(f"job {job_id[:40]!r} has {len(names)} names, at most {MAX_NAMES[kind]} for {kind}")
+    return Job(kind, site, run, tuple(_check_name(kind, name, prefix) for name in names), job_id)
+
+
+def _check_name(kind: JobKind, name: object, prefix: str) -> str:
+    if kind == "invalidate" and name == EVERYTHING:
+        return EVERYTHING
+    return check_directory(name, prefix) if kind == "page" else check_key(name, prefix)
