@@ -1,0 +1,59 @@
+"""The composition root: settings in, a working site out. Here, and only here, the parts meet."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from siteferry.clock import HostClock
+from siteferry.config import Config
+from siteferry.ports import DescriptorSource
+from siteferry.report import Reporter
+from siteferry.state import StateDirectory
+from siteferry.sync import Services, Site, request_seconds
+from siteferry_contract.descriptor import Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSite:
+    """A site ready to work, and where its descriptor comes from."""
+
+    site: Site
+    descriptor: Descriptor
+    source: DescriptorSource
+    state: StateDirectory
+
+
+@contextmanager
+def open_site(config: Config, reporter: Reporter, clock: HostClock) -> Iterator[OpenSite]:
+    """Lock the site on this host and connect it; raises SiteferryError."""
+    state = StateDirectory(config.state_dir)
+    state.lock()
+    try:
+        # After the lock, which may refuse: boto3 takes a third of a second to import.
+        from siteferry.aws.descriptor import SsmDescriptor  # noqa: PLC0415
+        from siteferry.aws.index import DynamoIndex  # noqa: PLC0415
+        from siteferry.aws.objects import S3Objects  # noqa: PLC0415
+        from siteferry.aws.queues import SqsQueues  # noqa: PLC0415
+        from siteferry.aws.session import Session  # noqa: PLC0415
+
+        seconds = request_seconds(config.lease)
+        session = Session(config.aws, seconds)
+        session.check_credentials()
+        source = SsmDescriptor(session, config.site)
+        descriptor = source.read()
+        with ThreadPoolExecutor(config.workers, thread_name_prefix="upload") as executor:
+            services = Services(
+                index=DynamoIndex(session, descriptor.table),
+                objects=S3Objects(session, descriptor, config.workers, seconds),
+                queues=SqsQueues(session, descriptor),
+                clock=clock,
+                executor=executor,
+            )
+            site = Site(config, descriptor, services, state, reporter, clock.stop.is_set)
+            try:
+                yield OpenSite(site, descriptor, source, state)
+            finally:
+                site.close()
+    finally:
+        state.unlock()

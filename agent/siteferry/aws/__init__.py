@@ -1,0 +1,1 @@
+"""The ports on boto3 and obstore: the only place of the agent that knows them."""

@@ -1,0 +1,272 @@
+"""The cache: a copy of the index in SQLite, and a digest of each directory as it was when it matched the index.
+
+Disposable: without it the index is read again. It is valid if its (epoch, run) equal the head's and the head is
+not open.
+"""
+
+import sqlite3
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from siteferry_contract.leaf import Entry, Leaf, decode_entries, encode_entries
+from siteferry_contract.leaf import sort_name as _sort_name
+
+_SCHEMA_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE leaf (
+    directory TEXT NOT NULL, bound TEXT NOT NULL, run INTEGER NOT NULL, had_delete INTEGER NOT NULL,
+    gone INTEGER NOT NULL, files INTEGER NOT NULL, blob BLOB NOT NULL,
+    PRIMARY KEY (directory, bound)
+) WITHOUT ROWID;
+CREATE TABLE snapshot (directory TEXT PRIMARY KEY, digest BLOB NOT NULL, device INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE look (path BLOB PRIMARY KEY, state TEXT NOT NULL, first REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE problem (directory TEXT NOT NULL, path BLOB NOT NULL, reason TEXT NOT NULL);
+CREATE INDEX problem_directory ON problem (directory);
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A name that is not published, and why."""
+
+    path: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which state of the index a cache holds."""
+
+    epoch: str
+    run: int
+
+
+class Cache:
+    """The agent's copy of the index. Raises sqlite3.Error."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, isolation_level=None)
+        try:
+            if db.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA_VERSION:
+                raise sqlite3.DatabaseError("another schema")
+        except sqlite3.DatabaseError:
+            db.close()
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            db = sqlite3.connect(self._path, isolation_level=None)
+            db.executescript(_SCHEMA)
+            db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        return db
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    # ---- which index, and under which settings
+
+    def version(self) -> Version | None:
+        """Give the state of the index that the cache holds; None if it holds none."""
+        epoch, run = self._meta("epoch"), self._meta("run")
+        return Version(epoch, int(run)) if epoch is not None and run is not None else None
+
+    def set_version(self, version: Version | None) -> None:
+        """Record it. None, before a run's first commit: the cache is then no longer the state it was."""
+        with self._transaction():
+            self._db.execute("DELETE FROM meta WHERE name IN ('epoch', 'run')")
+            if version:
+                rows = [("epoch", version.epoch), ("run", str(version.run))]
+                self._db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+
+    def set_settings(self, fingerprint: str) -> None:
+        """Forget the digests if they were made under other settings."""
+        if self._meta("settings") != fingerprint:
+            with self._transaction():
+                self._db.execute("DELETE FROM snapshot")
+                self._db.execute("INSERT OR REPLACE INTO meta VALUES ('settings', ?)", (fingerprint,))
+
+    def load(self, leaves: Iterable[Leaf]) -> int:
+        """Replace the copy of the index; gives the number of leaves. Digests and looks are forgotten."""
+        self.set_version(None)
+        number = 0
+        with self._transaction():
+            for table in ("leaf", "snapshot", "problem"):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608  table names of our own
+            for leaf in leaves:
+                self._put(leaf)
+                number += 1
+        return number
+
+    # ---- the copy of the index
+
+    def put_leaves(self, leaves: Sequence[Leaf]) -> None:
+        """Take over leaves that were committed."""
+        with self._transaction():
+            for leaf in leaves:
+                self._put(leaf)
+
+    def bounds(self, directory: str) -> list[str]:
+        """Give the lower bounds of a directory's leaves, sorted; empty if it has none."""
+        rows = self._db.execute("SELECT bound FROM leaf WHERE directory = ? ORDER BY bound", (directory,))
+        return [row[0] for row in rows]
+
+    def leaf(self, directory: str, bound: str) -> Leaf:
+        """Give one leaf, which must exist."""
+        row = self._db.execute(
+            "SELECT run, had_delete, gone, blob FROM leaf WHERE directory = ? AND bound = ?", (directory, bound)
+        ).fetchone()
+        return Leaf(directory, bound, row[0], bool(row[1]), bool(row[2]), decode_entries(row[3]))
+
+    def leaves(self, directory: str) -> list[Leaf]:
+        """Give a directory's leaves in order."""
+        return [self.leaf(directory, bound) for bound in self.bounds(directory)]
+
+    def leaf_for(self, directory: str, sort_name: str) -> Leaf | None:
+        """Give the leaf in whose range a name lies."""
+        bounds = self.bounds(directory)
+        return self.leaf(directory, bounds[bisect_right(bounds, sort_name) - 1]) if bounds else None
+
+    def entry(self, directory: str, sort_name: str) -> Entry | None:
+        """Give one entry, or None."""
+        leaf = self.leaf_for(directory, sort_name)
+        for entry in leaf.entries if leaf else ():
+            if _sort_name(entry) == sort_name:
+                return entry
+        return None
+
+    def all_leaves(self) -> Iterator[Leaf]:
+        """Give every leaf, by directory and bound."""
+        rows = self._db.execute(
+            "SELECT directory, bound, run, had_delete, gone, blob FROM leaf ORDER BY directory, bound"
+        )
+        for row in rows:
+            yield Leaf(row[0], row[1], row[2], bool(row[3]), bool(row[4]), decode_entries(row[5]))
+
+    def entries(self, directory: str) -> dict[str, Entry]:
+        """Give a directory's entries by sort name.
+
+        A split writes the upper half first: what a lower leaf still has at or above the next bound is out of date.
+        """
+        found: dict[str, Entry] = {}
+        leaves = self.leaves(directory)
+        for n, leaf in enumerate(leaves):
+            end = leaves[n + 1].bound if n + 1 < len(leaves) else None
+            for entry in leaf.entries:
+                name = _sort_name(entry)
+                if end is None or name < end:
+                    found[name] = entry
+        return found
+
+    def is_known(self, directory: str) -> bool:
+        """Tell whether the index has the directory as existing."""
+        query = "SELECT 1 FROM leaf WHERE directory = ? AND NOT gone LIMIT 1"
+        return self._db.execute(query, (directory,)).fetchone() is not None
+
+    def beneath(self, directory: str) -> list[str]:
+        """Give a directory and all beneath it that the index has as existing, deepest last."""
+        if not directory:
+            query = "SELECT DISTINCT directory FROM leaf WHERE NOT gone ORDER BY directory"
+            return [row[0] for row in self._db.execute(query)]
+        rows = self._db.execute(
+            "SELECT DISTINCT directory FROM leaf WHERE NOT gone AND (directory = ?1"
+            " OR (directory >= ?1 || '/' AND directory < ?1 || '0')) ORDER BY directory",  # "0" follows "/"
+            (directory,),
+        )
+        return [row[0] for row in rows]
+
+    def file_count(self) -> int:
+        """Give the number of published files."""
+        return int(self._db.execute("SELECT coalesce(sum(files), 0) FROM leaf").fetchone()[0])
+
+    # ---- what the scan may skip
+
+    def digest(self, directory: str) -> tuple[bytes, int] | None:
+        """Give digest and device of a directory when it last matched the index."""
+        row = self._db.execute("SELECT digest, device FROM snapshot WHERE directory = ?", (directory,)).fetchone()
+        return (row[0], row[1]) if row else None
+
+    def set_digests(self, rows: Iterable[tuple[str, bytes, int]]) -> None:
+        """Record (directory key, digest, device) of directories that match the index with nothing left to do."""
+        with self._transaction():
+            self._db.executemany("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?)", rows)
+
+    def forget_digests(self, directories: Iterable[str] | None = None) -> None:
+        """Have directories compared entry by entry again; all of them for None."""
+        with self._transaction():
+            if directories is None:
+                self._db.execute("DELETE FROM snapshot")
+            else:
+                self._db.executemany("DELETE FROM snapshot WHERE directory = ?", ((d,) for d in directories))
+
+    # ---- looks (section 8: a file system with a clock of its own) and problems
+
+    def first_look(self, path: bytes, state: str, now: float) -> float:
+        """Record that a file was seen in this state, and give when it was first seen so."""
+        row = self._db.execute("SELECT state, first FROM look WHERE path = ?", (path,)).fetchone()
+        if row and row[0] == state and row[1] <= now:
+            return float(row[1])
+        self._db.execute("INSERT OR REPLACE INTO look VALUES (?, ?, ?)", (path, state, now))
+        return now
+
+    def forget_looks(self, before: float) -> None:
+        """Forget looks that began before this time."""
+        self._db.execute("DELETE FROM look WHERE first < ?", (before,))
+
+    def set_problems(self, directory: str, problems: Sequence[Problem]) -> None:
+        """Record which names of a directory are not published."""
+        self._db.execute("DELETE FROM problem WHERE directory = ?", (directory,))
+        self._db.executemany(
+            "INSERT INTO problem VALUES (?, ?, ?)", ((directory, problem.path, problem.reason) for problem in problems)
+        )
+
+    def problems(self, limit: int = -1) -> list[Problem]:
+        """Give the names that are not published."""
+        rows = self._db.execute("SELECT path, reason FROM problem ORDER BY path LIMIT ?", (limit,))
+        return [Problem(path, reason) for path, reason in rows]
+
+    def problem_count(self) -> int:
+        """Give their number."""
+        return int(self._db.execute("SELECT count(*) FROM problem").fetchone()[0])
+
+    # ----
+
+    def _put(self, leaf: Leaf) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO leaf VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                leaf.directory,
+                leaf.bound,
+                leaf.run,
+                leaf.had_delete,
+                leaf.gone,
+                len(leaf.files),
+                encode_entries(leaf.entries),
+            ),
+        )
+
+    def _meta(self, name: str) -> str | None:
+        row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
+
+    def _transaction(self) -> "_Transaction":
+        return _Transaction(self._db)
+
+
+class _Transaction:
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._db.execute("ROLLBACK" if kind else "COMMIT")

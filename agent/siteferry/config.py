@@ -1,0 +1,218 @@
+"""What is local to the FTP host: /etc/siteferry.toml. What a site is in the cloud is in its descriptor."""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from siteferry.errors import ConfigError
+
+DEFAULT_PATH: Final = Path("/etc/siteferry.toml")
+
+DEFAULT_EXCLUDES: Final = (
+    ".ht*",                # the web server's own files: passwords and rules, never content
+    ".in.*",               # ProFTPD's HiddenStores, lftp
+    ".pureftpd-upload.*",
+    "*.filepart",          # WinSCP
+    ".ftpquota",
+    ".nfs*",               # a file deleted while open, on NFS
+)  # fmt: skip
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """How many deletes one run may make before a person has to approve them."""
+
+    files: int = 20
+    """Up to this many are never held."""
+    percent: float = 10.0
+    """Of the published files; more than this *and* more than `files` are held."""
+    most: int = 10_000
+    """More than this are always held."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsConfig:
+    """How AWS is reached. Credentials come from boto3's chain: role, profile, environment."""
+
+    region: str | None = None
+    profile: str | None = None
+    endpoint_url: str | None = None
+    ca_bundle: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The host's settings, checked."""
+
+    site: str
+    root: Path
+    state_dir: Path
+    interval: float = 60.0
+    """Seconds from the start of one cycle to the next."""
+    settle: float = 10.0
+    """Seconds a file's ctime must be old before it is published."""
+    workers: int = 16
+    """Concurrent uploads."""
+    lease: float = 120.0
+    """Seconds for which the site belongs to this agent after each renewal."""
+    exclude: tuple[str, ...] = DEFAULT_EXCLUDES
+    """Globs: of one name, or with a slash of a whole path."""
+    delete: bool = True
+    """False: nothing is ever deleted from S3."""
+    brake: Brake = field(default_factory=Brake)
+    aws: AwsConfig = field(default_factory=AwsConfig)
+
+
+def load_config(path: Path) -> Config:
+    """Read and check the configuration; raises ConfigError naming the file, the key and the remedy."""
+    try:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: there is no such configuration file",
+            "write one (`siteferry --help` shows the least it needs), or name it with --config FILE",
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}", "make it readable for this user") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not TOML: {error}", "correct that line") from None
+    return _config(_Table(path, "", tables))
+
+
+def _config(table: "_Table") -> Config:
+    default = Config("", Path(), Path())
+    site = table.take("site", _site)
+    extra = table.take("exclude", _globs, ())
+    base = () if table.take("exclude_defaults", _boolean, True) is False else DEFAULT_EXCLUDES
+    config = Config(
+        site=site,
+        root=table.take("root", _absolute),
+        state_dir=table.take("state_dir", _absolute, Path("/var/lib/siteferry") / site),
+        interval=table.take("interval", _number(0.1, 86_400), default.interval),
+        settle=table.take("settle", _number(1, 86_400), default.settle),
+        workers=table.take("workers", _integer(1, 512), default.workers),
+        lease=table.take("lease", _number(6, 3600), default.lease),
+        exclude=(*base, *extra),
+        delete=table.take("delete", _boolean, True),
+        brake=_brake(table.table("brake")),
+        aws=_aws(table.table("aws")),
+    )
+    table.refuse_the_rest()
+    return config
+
+
+def _brake(table: "_Table") -> Brake:
+    default = Brake()
+    brake = Brake(
+        files=table.take("files", _integer(0, 10**9), default.files),
+        percent=table.take("percent", _number(0, 100), default.percent),
+        most=table.take("most", _integer(0, 10**9), default.most),
+    )
+    table.refuse_the_rest()
+    return brake
+
+
+def _aws(table: "_Table") -> AwsConfig:
+    aws = AwsConfig(
+        region=table.take("region", _text, None),
+        profile=table.take("profile", _text, None),
+        endpoint_url=table.take("endpoint_url", _text, None),
+        ca_bundle=table.take("ca_bundle", _absolute, None),
+    )
+    table.refuse_the_rest()
+    return aws
+
+
+_MISSING: Final[Any] = object()
+
+
+class _Table:
+    """A TOML table that remembers what was asked of it, so that the rest can be refused."""
+
+    def __init__(self, file: Path, where: str, values: Mapping[str, Any]) -> None:
+        self.file, self.where, self.values = file, where, values
+        self.known: set[str] = set()
+
+    def take(self, key: str, check: Callable[[Any], T], default: Any = _MISSING) -> T:
+        self.known.add(key)
+        if key not in self.values:
+            if default is _MISSING:
+                raise ConfigError(f"{self.file}: `{self.where}{key}` is missing", f"add a line: {key} = …")
+            return default  # type: ignore[no-any-return]
+        try:
+            return check(self.values[key])
+        except ValueError as error:
+            raise ConfigError(f"{self.file}: `{self.where}{key}` is {self.values[key]!r}: {error}") from None
+
+    def table(self, key: str) -> "_Table":
+        return _Table(self.file, f"{self.where}{key}.", self.take(key, _mapping, {}))
+
+    def refuse_the_rest(self) -> None:
+        for key in self.values:
+            if key not in self.known:
+                near = get_close_matches(key, self.known, 1)
+                raise ConfigError(
+                    f"{self.file}: `{self.where}{key}` is not a setting",
+                    f"did you mean `{self.where}{near[0]}`?" if near else f"known: {', '.join(sorted(self.known))}",
+                )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("expected a table")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("expected a text that is not empty")
+    return value
+
+
+def _site(value: Any) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", _text(value)):
+        raise ValueError("expected a site's name from sites.toml: lower-case letters, digits and dashes, at most 31")
+    return str(value)
+
+
+def _absolute(value: Any) -> Path:
+    path = Path(_text(value))
+    if not path.is_absolute():
+        raise ValueError("expected an absolute path")
+    return path
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("expected true or false")
+    return value
+
+
+def _globs(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError('expected a list of globs, such as ["*.bak", "private/*"]')
+    return tuple(_text(glob) for glob in value)
+
+
+def _number(least: float, most: float) -> Callable[[Any], float]:
+    def check(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+            raise ValueError(f"expected a number from {least:g} to {most:g}")
+        return float(value)
+
+    return check
+
+
+def _integer(least: int, most: int) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if type(value) is not int or not least <= value <= most:
+            raise ValueError(f"expected a whole number from {least} to {most}")
+        return value
+
+    return check

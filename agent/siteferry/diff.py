@@ -1,0 +1,210 @@
+"""The diff: one directory as scanned against what the index has of it. No I/O."""
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from siteferry.cache import Problem
+from siteferry.names import join_path
+from siteferry.plan import Action, Change
+from siteferry.scan import DirectoryScan
+from siteferry.tree import FileState
+from siteferry_contract.copy_rules import CopyRule, is_reserved_directory
+from siteferry_contract.keys import (
+    Encoding,
+    UnpublishableNameError,
+    check_key_length,
+    decode_name,
+    encode_name,
+    join,
+)
+from siteferry_contract.leaf import Entry, FileEntry, SubdirectoryEntry
+
+
+class Excludes:
+    """Which names are no part of the site."""
+
+    def __init__(self, globs: Sequence[str]) -> None:
+        self.globs = tuple(globs)
+        self._names = _compile(glob for glob in globs if "/" not in glob)
+        self._paths = _compile(glob.strip("/") for glob in globs if "/" in glob)
+
+    def match(self, directory: bytes, name: bytes) -> bool:
+        """Tell whether a name in a directory is excluded."""
+        return bool(self._names and self._names(name)) or bool(self._paths and self._paths(join_path(directory, name)))
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How names become keys, and which do not."""
+
+    prefix: str
+    encoding: Encoding
+    excludes: Excludes
+    copy_rules: tuple[CopyRule, ...] = ()
+
+    def raw_if_differs(self, name: str, raw: bytes) -> bytes | None:
+        """Give the raw name where it must be recorded."""
+        try:
+            return None if encode_name(name, self.encoding) == raw else raw
+        except UnicodeEncodeError:
+            return raw
+
+
+@dataclass(slots=True)
+class Chosen:
+    """The names of a directory that are published, by decoded name, and those that cannot be."""
+
+    files: dict[str, tuple[bytes, FileState]]
+    subdirectories: dict[str, bytes]
+    problems: list[Problem]
+
+
+@dataclass(slots=True)
+class DirectoryDiff:
+    """What one directory needs."""
+
+    changes: list[Change] = field(default_factory=list)
+    deferred: list[bytes] = field(default_factory=list)
+    """Paths."""
+    dropped: list[str] = field(default_factory=list)
+    """Directory keys of subdirectories that are gone, with all beneath them."""
+    problems: list[Problem] = field(default_factory=list)
+
+
+Settled = Callable[[bytes, FileState], bool]
+"""Tells whether a file (its path, its state) is no longer being written."""
+
+Forced = Callable[[str], str | None]
+"""Gives a reason to put a key although the file is as the index has it, or None."""
+
+
+def choose(scan: DirectoryScan, naming: Naming, known: Callable[[], Mapping[str, Entry]]) -> Chosen:
+    """Choose the names that are published. `known` gives the index's entries; asked only to settle a collision."""
+    chosen = Chosen({}, {}, [])
+    states = dict(scan.files())
+    chosen.problems += [
+        Problem(join_path(scan.path, raw), f"it is {word}")
+        for raw, word in scan.others()
+        if not naming.excludes.match(scan.path, raw)
+    ]
+    file_names = _choose(scan, states, naming, known, directories=False, problems=chosen.problems)
+    chosen.files = {name: (raw, states[raw]) for name, raw in file_names.items()}
+    chosen.subdirectories = select_subdirectories(scan, naming, known, chosen.problems)
+    return chosen
+
+
+def select_subdirectories(
+    scan: DirectoryScan, naming: Naming, known: Callable[[], Mapping[str, Entry]], problems: list[Problem]
+) -> dict[str, bytes]:
+    """Choose the subdirectories that are part of the site: decoded name to raw name."""
+    return _choose(scan, scan.subdirectories(), naming, known, directories=True, problems=problems)
+
+
+def diff(
+    scan: DirectoryScan,
+    chosen: Chosen,
+    entries: Mapping[str, Entry],
+    naming: Naming,
+    *,
+    known: bool,
+    settled: Settled,
+    forced: Forced = lambda _: None,
+) -> DirectoryDiff:
+    """Compare a directory with its entries (by sort name) in the index; `known`: the index has the directory.
+
+    A file differs if its size, mtime_ns or ctime_ns differ in any direction, so backdated and same-size edits are
+    seen. A changed file that is not settled is deferred: its published version stays.
+    """
+    result = DirectoryDiff(problems=chosen.problems)
+
+    def change(action: Action, reason: str, name: str = "", raw: bytes = b"", state: FileState | None = None) -> None:
+        result.changes.append(Change(action, reason, scan.key, scan.path, name, raw, state))
+
+    if not known:
+        change(Action.CREATE, "new")
+    for name, (raw, state) in chosen.files.items():
+        reason = _reason(entries.get(name), naming.raw_if_differs(name, raw), state) or forced(join(scan.key, name))
+        if reason and settled(join_path(scan.path, raw), state):
+            change(Action.PUT, reason, name, raw, state)
+        elif reason:
+            result.deferred.append(join_path(scan.path, raw))
+    for name, raw in chosen.subdirectories.items():
+        old = entries.get(f"{name}/")
+        if not isinstance(old, SubdirectoryEntry) or old.raw != naming.raw_if_differs(name, raw):
+            change(Action.ADD_DIRECTORY, "new", name, raw)
+    for entry in entries.values():
+        raw = entry.raw if entry.raw is not None else encode_name(entry.name, naming.encoding)
+        if isinstance(entry, FileEntry) and entry.name not in chosen.files:
+            change(Action.DELETE, "gone", entry.name, raw)
+        elif isinstance(entry, SubdirectoryEntry) and entry.name not in chosen.subdirectories:
+            change(Action.DROP_DIRECTORY, "gone", entry.name, raw)
+            result.dropped.append(join(scan.key, entry.name))
+    return result
+
+
+def gone_directory(directory: str, path: bytes, entries: Iterable[Entry], encoding: Encoding) -> list[Change]:
+    """Plan the end of a directory that is no longer there."""
+    changes = [Change(Action.GONE, "gone", directory, path)]
+    for entry in entries:
+        raw = entry.raw if entry.raw is not None else encode_name(entry.name, encoding)
+        action = Action.DELETE if isinstance(entry, FileEntry) else Action.DROP_DIRECTORY
+        changes.append(Change(action, "gone", directory, path, entry.name, raw))
+    return changes
+
+
+def _reason(old: Entry | None, raw: bytes | None, state: FileState) -> str | None:
+    if not isinstance(old, FileEntry):
+        return "new"
+    if old.size != state.size:
+        return "size"
+    if old.mtime_ns != state.mtime_ns:
+        return "mtime"
+    if old.ctime_ns != state.ctime_ns:
+        return "ctime"
+    return "name" if old.raw != raw else None
+
+
+def _choose(
+    scan: DirectoryScan,
+    raws: Iterable[bytes],
+    naming: Naming,
+    known: Callable[[], Mapping[str, Entry]],
+    *,
+    directories: bool,
+    problems: list[Problem],
+) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for raw in sorted(raws):
+        if naming.excludes.match(scan.path, raw):
+            continue
+        try:
+            name = _publishable(scan, raw, naming, directories=directories)
+        except UnpublishableNameError as error:
+            problems.append(Problem(join_path(scan.path, raw), str(error)))
+            continue
+        if name in found:
+            # The first stays published; without a first, the least raw name wins, so that every run decides alike.
+            old = known().get(f"{name}/" if directories else name)
+            recorded = naming.raw_if_differs(name, raw)
+            winner, loser = (raw, found[name]) if old and old.raw == recorded else (found[name], raw)
+            problems.append(Problem(join_path(scan.path, loser), f"its key is also that of {winner!r}: rename one"))
+            raw = winner  # noqa: PLW2901
+        found[name] = raw
+    return found
+
+
+def _publishable(scan: DirectoryScan, raw: bytes, naming: Naming, *, directories: bool) -> str:
+    name = decode_name(raw, naming.encoding)
+    key = join(scan.key, name)
+    # Beneath a directory's key there must be room for a slash and at least one character.
+    check_key_length(f"{key}/x" if directories else key)
+    if directories and is_reserved_directory(key.removeprefix(naming.prefix), naming.copy_rules):
+        raise UnpublishableNameError("a copy rule reserves this place for its duplicates: move it elsewhere")
+    return name
+
+
+def _compile(globs: Iterable[str]) -> Callable[[bytes], object] | None:
+    patterns = [fnmatch.translate(glob).encode() for glob in globs]
+    return re.compile(b"|".join(b"(?:%s)" % pattern for pattern in patterns)).match if patterns else None

@@ -1,0 +1,133 @@
+"""The head: the site's single control item. Pure data and its form in DynamoDB."""
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from siteferry.errors import IndexDamagedError
+from siteferry_contract.descriptor import Descriptor
+from siteferry_contract.index import HEAD_KEY, Item
+
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRecord:
+    """Who may write. `beat` grows with every write of the head by its holder, so a living holder is seen to live."""
+
+    owner: str
+    """For people and for taking one's own lease back: host and state directory."""
+    token: str
+    beat: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What of the descriptor the published objects were made with."""
+
+    prefix: str
+    encoding: str
+    header_rules: str
+    """Canonical JSON."""
+
+    @classmethod
+    def of(cls, descriptor: Descriptor) -> "Applied":
+        """Take it from a descriptor."""
+        rules = [[rule.match, dict(sorted(rule.headers.items()))] for rule in descriptor.header_rules]
+        return cls(descriptor.prefix, descriptor.encoding, json.dumps(rules))
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The control item."""
+
+    epoch: str
+    """Random, made with the table's first head."""
+    run: int
+    """The last run that was opened."""
+    open: int | None
+    """The lowest run that was not closed."""
+    opened: float | None
+    """When that one was opened, by its agent's clock: seconds since 1970."""
+    lease: LeaseRecord | None
+    applied: Applied | None
+
+    @classmethod
+    def first(cls) -> "Head":
+        """Make the head of a new table."""
+        return cls(epoch=secrets.token_hex(8), run=0, open=None, opened=None, lease=None, applied=None)
+
+
+def head_to_item(head: Head) -> Item:
+    """Encode the head."""
+    item: Item = {
+        **HEAD_KEY,
+        "version": {"N": str(_VERSION)},
+        "epoch": {"S": head.epoch},
+        "run": {"N": str(head.run)},
+    }
+    if head.open is not None:
+        item["open"] = {"N": str(head.open)}
+        item["opened"] = {"N": f"{head.opened or 0:.3f}"}
+    if head.lease:
+        item["lease_owner"] = {"S": head.lease.owner}
+        item["lease_token"] = {"S": head.lease.token}
+        item["lease_beat"] = {"N": str(head.lease.beat)}
+        item["lease_seconds"] = {"N": f"{head.lease.seconds:g}"}
+    if head.applied:
+        item["applied_prefix"] = {"S": head.applied.prefix}
+        item["applied_encoding"] = {"S": head.applied.encoding}
+        item["applied_header_rules"] = {"S": head.applied.header_rules}
+    return item
+
+
+def item_to_head(item: Mapping[str, Any]) -> Head:
+    """Decode the head; raises IndexDamagedError."""
+    try:
+        if item["version"]["N"] != str(_VERSION):
+            raise IndexDamagedError(
+                f"the index's head has version {item['version']['N']}, expected {_VERSION}",
+                "install the agent's release that wrote it, or a newer one",
+            )
+        lease = None
+        if "lease_token" in item:
+            lease = LeaseRecord(
+                item["lease_owner"]["S"],
+                item["lease_token"]["S"],
+                int(item["lease_beat"]["N"]),
+                float(item["lease_seconds"]["N"]),
+            )
+        applied = None
+        if "applied_prefix" in item:
+            applied = Applied(
+                item["applied_prefix"]["S"], item["applied_encoding"]["S"], item["applied_header_rules"]["S"]
+            )
+        return Head(
+            epoch=item["epoch"]["S"],
+            run=int(item["run"]["N"]),
+            open=int(item["open"]["N"]) if "open" in item else None,
+            opened=float(item["opened"]["N"]) if "open" in item else None,
+            lease=lease,
+            applied=applied,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise IndexDamagedError(f"the index's head cannot be read: {error!r}") from error
+
+
+def condition(head: Head) -> tuple[str, dict[str, str], Item]:
+    """Give the condition, its names and its values under which an item is still exactly this head."""
+    item = head_to_item(head)
+    names: dict[str, str] = {}
+    values: Item = {}
+    terms = []
+    for n, field in enumerate(("version", "epoch", "run", "open", "lease_token", "lease_beat")):
+        names[f"#f{n}"] = field
+        if field in item:
+            values[f":v{n}"] = item[field]
+            terms.append(f"#f{n} = :v{n}")
+        else:
+            terms.append(f"attribute_not_exists(#f{n})")
+    return " AND ".join(terms), names, values

@@ -1,0 +1,102 @@
+"""What an object is served with: content type, header rules, mtime."""
+
+import fnmatch
+import mimetypes
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from siteferry_contract.descriptor import HeaderRule
+from siteferry_contract.objects import MTIME, format_mtime
+
+DEFAULT_TYPE: Final = "application/octet-stream"
+
+# What the web needs and Python's table lacks, has without a charset, or takes from the host's /etc/mime.types.
+# Types: https://www.iana.org/assignments/media-types. Text is taken to be UTF-8 only where the format's own standard
+# says so; for HTML and CSS the charset is left to the file (a header would override a latin-1 page's meta element).
+CURATED: Final = {
+    ".avif": "image/avif",
+    ".css": "text/css",
+    ".csv": "text/csv",
+    ".eot": "application/vnd.ms-fontobject",
+    ".flac": "audio/flac",
+    ".geojson": "application/geo+json",
+    ".gif": "image/gif",
+    ".gz": "application/gzip",
+    ".heic": "image/heic",
+    ".htm": "text/html",
+    ".html": "text/html",
+    ".ico": "image/vnd.microsoft.icon",
+    ".ics": "text/calendar",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".jsonld": "application/ld+json",
+    ".jxl": "image/jxl",
+    ".m4a": "audio/mp4",
+    ".map": "application/json",
+    ".md": "text/markdown",
+    ".mjs": "text/javascript",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".otf": "font/otf",
+    ".pdf": "application/pdf",
+    ".png": "image/png",
+    ".rss": "application/rss+xml",
+    ".svg": "image/svg+xml",
+    ".svgz": "image/svg+xml",
+    ".ttf": "font/ttf",
+    ".txt": "text/plain",
+    ".vtt": "text/vtt",
+    ".wasm": "application/wasm",
+    ".webm": "video/webm",
+    ".webmanifest": "application/manifest+json",
+    ".webp": "image/webp",
+    ".woff": "font/woff",
+    ".woff2": "font/woff2",
+    ".xhtml": "application/xhtml+xml",
+    ".xml": "application/xml",
+    ".zip": "application/zip",
+}
+
+# The table built into Python, and not the host's files: two hosts publish alike.
+_TYPES: Final = mimetypes.MimeTypes(filenames=())
+
+
+class Headers:
+    """Gives the headers of each key."""
+
+    def __init__(self, prefix: str, rules: Sequence[HeaderRule]) -> None:
+        self._prefix = prefix
+        self._rules = [(re.compile(fnmatch.translate(rule.match)).match, rule.headers) for rule in rules]
+
+    def settings(self, key: str) -> dict[str, str]:
+        """Give the lower-case headers that follow from the key alone."""
+        name = key.removeprefix(self._prefix)
+        headers = {"content-type": content_type(name)}
+        if name.lower().endswith(".svgz"):
+            headers["content-encoding"] = "gzip"
+        for match, extra in self._rules:
+            if match(name):
+                headers.update(extra)
+                break
+        return headers
+
+    def of(self, key: str, mtime_ns: int) -> dict[str, str]:
+        """Give all headers that an object is put with."""
+        return {**self.settings(key), f"x-amz-meta-{MTIME}": format_mtime(mtime_ns)}
+
+
+def content_type(name: str) -> str:
+    """Give the content type of a file name."""
+    stem, dot, extension = name.rpartition("/")[2].rpartition(".")
+    if not (stem and dot):
+        return DEFAULT_TYPE
+    curated = CURATED.get(f".{extension.lower()}")
+    if curated:
+        return curated
+    # An encoding (x.tar.gz) is not a content-encoding here: the file is served as it is.
+    return _TYPES.guess_type(f"x.{extension}")[0] or DEFAULT_TYPE

@@ -1,0 +1,197 @@
+"""The plan: every change a run is about to make, each with its reason, known before the first effect.
+
+Spilled to a temporary SQLite database, so a plan of millions of changes costs no memory.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Final, Self
+
+from siteferry.names import join_path
+from siteferry.tree import FileState
+from siteferry_contract.keys import INDEX_NAME, join
+
+CHUNK: Final = 2000
+"""Changes of one directory that are worked on, and committed, together."""
+
+
+class Action(StrEnum):
+    """What is to be done about a name or a directory."""
+
+    PUT = "put"
+    DELETE = "delete"
+    ADD_DIRECTORY = "add-directory"
+    """Enter a subdirectory in its parent's leaf."""
+    DROP_DIRECTORY = "drop-directory"
+    CREATE = "create"
+    """Give a directory its first leaf."""
+    GONE = "gone"
+    """Mark a directory's leaves: it no longer exists."""
+
+
+DELETIONS: Final = frozenset({Action.DELETE, Action.DROP_DIRECTORY, Action.GONE})
+
+
+_SELECT: Final = "SELECT action, reason, directory, path, name, raw, inode, size, mtime_ns, ctime_ns FROM change"
+
+
+class Phase(IntEnum):
+    """The order of effects: what pages refer to, before the pages."""
+
+    ASSETS = 0
+    PAGES = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of the plan."""
+
+    action: Action
+    reason: str
+    directory: str
+    """Directory key."""
+    path: bytes
+    """The directory's path."""
+    name: str = ""
+    """Decoded; empty when the change is about the directory itself."""
+    raw: bytes = b""
+    """The name on the host."""
+    state: FileState | None = None
+    """Of the file as scanned, for `put`."""
+
+    @property
+    def key(self) -> str:
+        """The key that the change is about."""
+        return join(self.directory, self.name) if self.name else self.directory
+
+    @property
+    def full_path(self) -> bytes:
+        """The path that the change is about."""
+        return join_path(self.path, self.raw) if self.raw else self.path
+
+    @property
+    def phase(self) -> Phase:
+        """When the change is made."""
+        if self.action is Action.PUT and not self.name.lower().endswith((".html", ".htm", ".xhtml")):
+            return Phase.ASSETS
+        return Phase.PAGES
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a plan comes to."""
+
+    puts: int = 0
+    put_bytes: int = 0
+    deletes: int = 0
+    others: int = 0
+    """Changes of the index alone."""
+    deferred: int = 0
+    held: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do; holds and defers alone are nothing."""
+        return not (self.puts or self.deletes or self.others)
+
+
+class Plan:
+    """The changes of one run. Use as a context manager."""
+
+    def __init__(self) -> None:
+        # SQLite keeps a database without a name in a temporary file of its own, in memory while it is small.
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute(
+            "CREATE TABLE change (phase INTEGER, directory TEXT, path BLOB, name TEXT, action TEXT, reason TEXT,"
+            " raw BLOB, inode INTEGER, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,"
+            " PRIMARY KEY (phase, directory, name, action)) WITHOUT ROWID"
+        )
+        self._db.execute("BEGIN")
+        self.totals = Totals()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def add(self, changes: Iterable[Change]) -> None:
+        """Add changes. The same change twice is one."""
+        for change in changes:
+            state = change.state
+            inode, size, mtime_ns, ctime_ns = (
+                (_signed(state.inode), state.size, state.mtime_ns, state.ctime_ns) if state else (None, 0, 0, 0)
+            )
+            added = self._db.execute(
+                "INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    change.phase,
+                    change.directory,
+                    change.path,
+                    change.name,
+                    change.action,
+                    change.reason,
+                    change.raw,
+                    inode,
+                    size,
+                    mtime_ns,
+                    ctime_ns,
+                ),
+            ).rowcount
+            if added:
+                self._count(change, size)
+
+    def hold_deletes(self) -> None:
+        """Take every delete out of the plan, and count it as held."""
+        marks = ", ".join("?" * len(DELETIONS))
+        self._db.execute(f"DELETE FROM change WHERE action IN ({marks})", tuple(DELETIONS))  # noqa: S608
+        self.totals.held += self.totals.deletes
+        self.totals.deletes = 0
+        row = self._db.execute("SELECT count(*) FROM change WHERE action NOT IN ('put', 'delete')").fetchone()
+        self.totals.others = row[0]
+
+    def chunks(self, phase: Phase) -> Iterator[Sequence[Change]]:
+        """Give the changes of a phase, cut by directory, at most CHUNK at a time."""
+        chunk: list[Change] = []
+        for change in self._changes("WHERE phase = ?", (phase,)):
+            if chunk and (chunk[0].directory != change.directory or len(chunk) >= CHUNK):
+                yield chunk
+                chunk = []
+            chunk.append(change)
+        if chunk:
+            yield chunk
+
+    def changes(self) -> Iterator[Change]:
+        """Give all changes, in the order in which they would be made."""
+        return self._changes("", ())
+
+    def _changes(self, where: str, values: tuple[int, ...]) -> Iterator[Change]:
+        query = f"{_SELECT} {where} ORDER BY phase, directory, name"
+        rows = self._db.execute(query, values)
+        for row in rows:
+            state = FileState(row[6] % (1 << 64), *row[7:10]) if row[6] is not None else None
+            yield Change(Action(row[0]), row[1], row[2], row[3], row[4], row[5], state)
+
+    def _count(self, change: Change, size: int) -> None:
+        totals = self.totals
+        if change.action is Action.PUT:
+            totals.puts += 1
+            totals.put_bytes += size
+        elif change.action is Action.DELETE:
+            totals.deletes += 1
+        else:
+            totals.others += 1
+        if change.action in (Action.PUT, Action.DELETE):
+            totals.reasons[change.reason] = totals.reasons.get(change.reason, 0) + 1
+
+
+def is_index(name: str) -> bool:
+    """Tell whether a name is what a directory's URL serves."""
+    return name == INDEX_NAME
+
+
+def _signed(inode: int) -> int:
+    return inode - (1 << 64) if inode >= 1 << 63 else inode  # SQLite's integers have 63 bits and a sign

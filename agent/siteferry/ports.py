@@ -1,0 +1,118 @@
+"""What the agent needs of AWS and of time, as small interfaces.
+
+`siteferry.aws` implements them on boto3 and obstore. Each promise below is what the protocol rests on, so whoever
+implements one keeps all of it: "may have worked" is never reported as "failed".
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from siteferry.head import Head
+from siteferry_contract.descriptor import Descriptor
+from siteferry_contract.job import Job
+from siteferry_contract.leaf import Leaf
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """A current object, as a HEAD with checksum shows it."""
+
+    size: int
+    crc64nvme: int | None
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedObject:
+    """A current object, as a listing shows it."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
+class DescriptorSource(Protocol):
+    """Where `cdk deploy` left the site descriptor."""
+
+    def read(self) -> Descriptor:
+        """Read it; raises ConfigError if there is none, AccessError, UnavailableError."""
+        ...
+
+
+class IndexStore(Protocol):
+    """The index table. Raises AccessError, UnavailableError, IndexDamagedError."""
+
+    def read_head(self) -> Head | None:
+        """Read the head, strongly consistent; None if there is none."""
+        ...
+
+    def create_head(self, head: Head) -> None:
+        """Write the head if there is none and the table is empty; raises IndexDamagedError if it is not."""
+        ...
+
+    def replace_head(self, old: Head, new: Head) -> bool:
+        """Write `new` if the head is still `old` in every field; False: it is not, nothing was written.
+
+        After UnavailableError it may or may not have been written.
+        """
+        ...
+
+    def commit(self, leaves: Sequence[Leaf], lease_token: str) -> bool:
+        """Write all leaves or none, if the head's lease has this token; False: it has not, nothing was written.
+
+        At most 99 leaves. After UnavailableError they may or may not have been written.
+        """
+        ...
+
+    def leaves(self, after: int | None = None) -> Iterator[Leaf]:
+        """Read every leaf, in no order, strongly consistent; with `after`, those with a run of at least that."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """The bucket, as the agent uses it. Raises AccessError, UnavailableError except where it says otherwise."""
+
+    def put(self, key: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Write an object with its crc64nvme; raises only RefusedError, ThrottledError or OutcomeUnknownError.
+
+        `headers` are lower-case; `x-amz-meta-*` among them are user metadata.
+        """
+        ...
+
+    def put_chunks(self, key: str, chunks: Iterable[bytes], size: int, headers: Mapping[str, str]) -> None:
+        """Write a large object; completed only after the last chunk. An error of `chunks` passes through."""
+        ...
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Look at the current object; None if there is none."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[ListedObject]:
+        """List current objects in the order of their keys' UTF-8 bytes."""
+        ...
+
+
+class JobQueues(Protocol):
+    """The four queues."""
+
+    def send(self, jobs: Sequence[Job]) -> None:
+        """Send jobs, each at least once; raises UnavailableError or AccessError if any may not have been sent."""
+        ...
+
+
+class Clock(Protocol):
+    """Time."""
+
+    def now(self) -> float:
+        """Seconds since 1970."""
+        ...
+
+    def elapsed(self) -> float:
+        """Seconds from some fixed moment, counting those for which the host was suspended."""
+        ...
+
+    def wait(self, seconds: float) -> bool:
+        """Wait; True at once when the agent was asked to stop."""
+        ...

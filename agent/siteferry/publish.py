@@ -1,0 +1,144 @@
+"""One file's way into the bucket: read it as one state, put it, and know what came of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from siteferry.checksum import crc64nvme
+from siteferry.errors import OutcomeUnknownError, RefusedError, SiteferryError, StoreError, ThrottledError
+from siteferry.headers import Headers
+from siteferry.lease import Control
+from siteferry.plan import Change
+from siteferry.ports import Clock, ObjectStore
+from siteferry.tree import OpenFile
+from siteferry_contract.leaf import FileEntry
+from siteferry_contract.objects import is_generated
+
+WHOLE_BYTES: Final = 8 * 1024 * 1024
+"""Files up to this size are read whole and put in one request."""
+TRIES: Final = 4
+BACK_OFF_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A file that is in the bucket as `entry` says."""
+
+    entry: FileEntry
+    uploaded: bool
+    """False: the bucket had the same bytes already."""
+
+
+class Publisher:
+    """Publishes files. Safe to use from several threads."""
+
+    def __init__(
+        self, store: ObjectStore, headers: Headers, control: Control, clock: Clock, request_seconds: float
+    ) -> None:
+        self._store, self._headers, self._control, self._clock = store, headers, control, clock
+        self._request_seconds = request_seconds
+
+    def publish(
+        self, directory: int, change: Change, raw: bytes | None, old: FileEntry | None, *, force: bool
+    ) -> Published:
+        """Publish the file of a change from its open directory.
+
+        With the checksum of `old` and no `force`, nothing is put. Raises FileError, SiteferryError, RefusedError and
+        ThrottledError (no effect), OutcomeUnknownError (settled by nothing that could be tried).
+        """
+        state = change.state
+        assert state is not None
+        expected = old.crc64nvme if old and old.size == state.size and not force else None
+        last: StoreError | None = None
+        for attempt in range(TRIES):
+            if last is not None:
+                self._clock.wait(BACK_OFF_SECONDS * 2**attempt)
+            with OpenFile(directory, change.raw, state) as file:
+                try:
+                    crc, uploaded = self._once(file, change, expected)
+                except ThrottledError as error:
+                    last = last or error
+                except OutcomeUnknownError as error:
+                    last = error
+                    if (crc_there := self._ours(file, change)) is not None:
+                        return Published(_entry(change, crc_there, raw), uploaded=True)
+                else:
+                    return Published(_entry(change, crc, raw), uploaded)
+        assert last is not None
+        raise last
+
+    def is_ours(self, key: str, entry: FileEntry) -> bool:
+        """Tell whether the current object of a key is what its entry says."""
+        found = self._store.head(key)
+        return (
+            found is not None
+            and found.size == entry.size
+            and not is_generated(found.metadata)
+            and (entry.crc64nvme is None or found.crc64nvme == entry.crc64nvme)
+        )
+
+    def _once(self, file: OpenFile, change: Change, expected: int | None) -> tuple[int, bool]:
+        assert change.state is not None
+        size, headers = change.state.size, self._headers.of(change.key, change.state.mtime_ns)
+        if size <= WHOLE_BYTES:
+            data = file.read()
+            crc = crc64nvme(data)
+            if crc == expected:
+                return crc, False
+            self._control.require(self._request_seconds)
+            self._store.put(change.key, data, headers)
+            return crc, True
+        if expected is not None and (crc := _checksum(file)) == expected:
+            return crc, False
+        running = _Running(file)
+        self._store.put_chunks(change.key, self._fenced(running), size, headers)
+        return running.crc, True
+
+    def _fenced(self, chunks: "_Running") -> Iterator[bytes]:
+        for chunk in chunks:
+            self._control.require(self._request_seconds)
+            yield chunk
+        self._control.require(self._request_seconds)
+
+    def _ours(self, file: OpenFile, change: Change) -> int | None:
+        """Settle an unknown outcome: give the checksum if the object is there as this attempt put it."""
+        crc = _checksum(file)
+        try:
+            return crc if self.is_ours(change.key, _entry(change, crc, None)) else None
+        except SiteferryError:
+            return None  # still unknown
+
+
+class _Running:
+    """The chunks of a file with the checksum of those that were taken."""
+
+    def __init__(self, file: OpenFile) -> None:
+        self._file = file
+        self.crc = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._file.chunks(WHOLE_BYTES):
+            self.crc = crc64nvme(chunk, self.crc)
+            yield chunk
+
+
+def _entry(change: Change, crc: int, raw: bytes | None) -> FileEntry:
+    state = change.state
+    assert state is not None
+    return FileEntry(change.name, state.size, state.mtime_ns, state.ctime_ns, crc, raw)
+
+
+def _checksum(file: OpenFile) -> int:
+    crc = 0
+    for chunk in file.chunks(WHOLE_BYTES):
+        crc = crc64nvme(chunk, crc)
+    return crc
+
+
+def describe(error: StoreError) -> str:
+    """Say for people what came of a request."""
+    if isinstance(error, RefusedError):
+        return f"S3 refused it: {error}"
+    if isinstance(error, ThrottledError):
+        return f"S3 was too busy: {error}"
+    return f"it is not known whether S3 has it: {error}"

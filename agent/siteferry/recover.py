@@ -1,0 +1,96 @@
+"""Recovery: what an unfinished run may have left behind, found by comparing the index with the bucket (rule 4)."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final, Self
+
+from siteferry.cache import Cache
+from siteferry.ports import ObjectStore
+from siteferry_contract.copy_rules import is_reserved
+from siteferry_contract.descriptor import Descriptor
+from siteferry_contract.errors import ContractError
+from siteferry_contract.keys import check_key, split
+from siteferry_contract.leaf import FileEntry
+from siteferry_contract.objects import is_generated
+
+CLOCK_SKEW: Final = timedelta(minutes=15)
+"""S3 refuses requests from clocks that are further off (RequestTimeTooSkewed), so no effect is older than that."""
+
+
+class Disagreements:
+    """Keys on which index and bucket disagree, spilled to a temporary database. Use as a context manager."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute("CREATE TABLE listed (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE suspect (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE stray (key TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._db.execute("BEGIN")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def find(self, cache: Cache, store: ObjectStore, descriptor: Descriptor, opened: float) -> None:
+        """List the bucket, and look closely at what was modified since `opened` (seconds since 1970)."""
+        since = datetime.fromtimestamp(opened, UTC) - CLOCK_SKEW
+        for listed in store.list(descriptor.prefix):
+            if is_reserved(listed.key.removeprefix(descriptor.prefix), descriptor.copy_rules):
+                continue
+            try:
+                check_key(listed.key, descriptor.prefix)
+            except ContractError:
+                continue  # no file has such a key, so no agent wrote it
+            entry = cache.entry(*split(listed.key))
+            if isinstance(entry, FileEntry):
+                self._add("listed", listed.key)
+                if listed.size != entry.size or (listed.modified >= since and self._differs(store, listed.key, entry)):
+                    self._add("suspect", listed.key)
+            elif listed.modified >= since:
+                # Older ones no unclosed run has put: they are the audit's business.
+                found = store.head(listed.key)
+                if found is not None and not is_generated(found.metadata):
+                    self._add("stray", listed.key)
+        for leaf in cache.all_leaves():
+            for name in leaf.files:
+                key = f"{leaf.directory}/{name}" if leaf.directory else name
+                if not self._has("listed", key):
+                    self._add("suspect", key)
+
+    def is_suspect(self, key: str) -> bool:
+        """Tell whether index and bucket disagree on a key that the index lists, or may."""
+        return self._has("suspect", key) or self._has("stray", key)
+
+    def resolve(self, key: str) -> None:
+        """Take a key off: index and bucket agree on it again."""
+        for table in ("suspect", "stray"):
+            self._db.execute(f"DELETE FROM {table} WHERE key = ?", (key,))  # noqa: S608  names of our own
+
+    def strays(self) -> Iterator[str]:
+        """Give what is in the bucket, but neither in the index nor made by a Lambda."""
+        yield from [row[0] for row in self._db.execute("SELECT key FROM stray ORDER BY key")]
+
+    def count(self) -> int:
+        """Give the number of keys that are still in disagreement."""
+        row = self._db.execute("SELECT (SELECT count(*) FROM suspect) + (SELECT count(*) FROM stray)").fetchone()
+        return int(row[0])
+
+    @staticmethod
+    def _differs(store: ObjectStore, key: str, entry: FileEntry) -> bool:
+        found = store.head(key)
+        return (
+            found is None
+            or found.size != entry.size
+            or is_generated(found.metadata)
+            or (entry.crc64nvme is not None and found.crc64nvme != entry.crc64nvme)
+        )
+
+    def _has(self, table: str, key: str) -> bool:
+        query = f"SELECT 1 FROM {table} WHERE key = ?"  # noqa: S608
+        return self._db.execute(query, (key,)).fetchone() is not None
+
+    def _add(self, table: str, key: str) -> None:
+        self._db.execute(f"INSERT OR IGNORE INTO {table} VALUES (?)", (key,))  # noqa: S608

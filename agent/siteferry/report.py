@@ -1,0 +1,260 @@
+"""What a run tells people while it works."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any, Protocol
+
+from siteferry.cache import Problem
+from siteferry.names import printable
+from siteferry.plan import Action, Change, Plan, Totals
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_THOUSAND = 1000
+SHOWN_FAILURES = 100
+
+
+@dataclass(slots=True)
+class Summary:
+    """What came of a run."""
+
+    run: int | None = None
+    """None: nothing was to be done."""
+    planned: int = 0
+    uploaded: int = 0
+    uploaded_bytes: int = 0
+    unchanged: int = 0
+    """Touched only: the bucket had the same bytes."""
+    deleted: int = 0
+    failed: int = 0
+    deferred: int = 0
+    held: int = 0
+    hold_reason: str = ""
+    problems: int = 0
+    recovered: bool = False
+    stopped: bool = False
+    closed: bool = True
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    """The first of them: path and reason."""
+
+    def fail(self, path: bytes, reason: str) -> None:
+        """Count a failure."""
+        self.failed += 1
+        if len(self.failures) < SHOWN_FAILURES:
+            self.failures.append((printable(path), reason))
+
+    def line(self) -> str:
+        """Say it in one line."""
+        if self.run is None:
+            parts = ["nothing to do"]
+        else:
+            parts = [
+                f"run {self.run}: {self.uploaded} published ({human_size(self.uploaded_bytes)})",
+                f"{self.deleted} deleted",
+            ]
+            parts += [f"{self.unchanged} touched only"] if self.unchanged else []
+        for count, word in (
+            (self.failed, "failed"),
+            (self.deferred, "deferred (still being written)"),
+            (self.held, "deletes held"),
+            (self.problems, "names cannot be published (see `siteferry status`)"),
+        ):
+            parts += [f"{count} {word}"] if count else []
+        parts += ["recovered an unfinished run"] if self.recovered else []
+        parts += ["stopped before its end; the next run goes on"] if self.stopped else []
+        parts += [] if self.closed else ["left open: the next run recovers"]
+        return ", ".join(parts)
+
+
+class Reporter(Protocol):
+    """Hears of a run's progress."""
+
+    def note(self, text: str) -> None:
+        """Something worth a line."""
+
+    def planned(self, totals: Totals) -> None:
+        """The plan is complete, and not empty."""
+
+    def published(self, change: Change, *, uploaded: bool) -> None:
+        """A file is in bucket and index."""
+
+    def deleted(self, change: Change) -> None:
+        """A delete is in the index, and its job follows."""
+
+    def failed(self, path: bytes, reason: str) -> None:
+        """A file could not be published."""
+
+    def finished(self, summary: Summary) -> None:
+        """The run is over."""
+
+
+class PlainReporter:
+    """A line for every event."""
+
+    def __init__(self, out: IO[str] | None = None, *, quiet: bool = False, idle: bool = True) -> None:
+        self._out = out or sys.stdout
+        self._quiet, self._idle = quiet, idle
+        self._last = ""
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        self._print(text)
+
+    def planned(self, totals: Totals) -> None:
+        """Print the totals."""
+        self._print(describe_totals(totals))
+
+    def published(self, change: Change, *, uploaded: bool) -> None:
+        """Print the file."""
+        if not self._quiet:
+            size = human_size(change.state.size) if change.state else ""
+            word = "published" if uploaded else "unchanged"
+            self._print(f"{word} {printable(change.full_path)} ({change.reason}, {size})")
+
+    def deleted(self, change: Change) -> None:
+        """Print the file."""
+        if not self._quiet:
+            self._print(f"deleted {printable(change.full_path)}")
+
+    def failed(self, path: bytes, reason: str) -> None:
+        """Print the file and the reason."""
+        self._print(f"FAILED {printable(path)}: {reason}")
+
+    def finished(self, summary: Summary) -> None:
+        """Print the summary; a daemon's cycle that found the same as the one before says nothing."""
+        line = summary.line()
+        if summary.hold_reason and line != self._last:
+            self._print(f"HELD: {summary.hold_reason}")
+        if self._idle or (summary.run is not None or line != self._last):
+            if not (not self._idle and line == "nothing to do"):
+                self._print(line)
+            self._last = line
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._out, flush=True)
+
+
+class TerminalReporter(PlainReporter):
+    """A bar with files, bytes, rate and ETA; lines for what a person must know."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        super().__init__(sys.stdout, quiet=True)
+        self._hidden = quiet
+        self._bar: Any = None
+        self._files = self._total_files = 0
+
+    def planned(self, totals: Totals) -> None:
+        """Begin the bar."""
+        super().planned(totals)
+        if totals.puts and not self._hidden:
+            from tqdm import tqdm  # noqa: PLC0415  only a terminal pays for it
+
+            self._total_files = totals.puts
+            self._bar = tqdm(total=totals.put_bytes, unit="B", unit_scale=True, dynamic_ncols=True, leave=False)
+
+    def published(self, change: Change, *, uploaded: bool) -> None:
+        """Move the bar."""
+        super().published(change, uploaded=uploaded)
+        if self._bar is not None and change.state:
+            self._files += 1
+            self._bar.set_description_str(f"{self._files}/{self._total_files} files", refresh=False)
+            self._bar.update(change.state.size)
+
+    def finished(self, summary: Summary) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        super().finished(summary)
+
+    def _print(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.write(line)
+        else:
+            super()._print(line)
+
+
+class JsonReporter:
+    """One JSON document at the end."""
+
+    def __init__(self, out: IO[str] | None = None) -> None:
+        self._out = out or sys.stdout
+
+    def note(self, text: str) -> None:
+        """Keep it to standard error."""
+        print(text, file=sys.stderr)
+
+    def planned(self, totals: Totals) -> None:
+        """Say nothing."""
+
+    def published(self, change: Change, *, uploaded: bool) -> None:
+        """Say nothing."""
+
+    def deleted(self, change: Change) -> None:
+        """Say nothing."""
+
+    def failed(self, path: bytes, reason: str) -> None:
+        """Say nothing: the summary has it."""
+
+    def finished(self, summary: Summary) -> None:
+        """Print the summary."""
+        print(json.dumps(asdict(summary)), file=self._out, flush=True)
+
+
+def print_plan(plan: Plan, problems: Sequence[Problem], *, as_json: bool, hold_reason: str = "") -> None:
+    """Print a plan without carrying it out."""
+    if as_json:
+        _print_plan_json(plan, problems, hold_reason)
+        return
+    for change in plan.changes():
+        if change.action in (Action.PUT, Action.DELETE):
+            size = f", {human_size(change.state.size)}" if change.state else ""
+            print(f"{change.action.value:6} {printable(change.full_path)} ({change.reason}{size})")
+    for problem in problems:
+        print(f"skip   {printable(problem.path)}: {problem.reason}")
+    if hold_reason:
+        print(f"HELD: {hold_reason}")
+    print(describe_totals(plan.totals))
+
+
+def _print_plan_json(plan: Plan, problems: Sequence[Problem], hold_reason: str) -> None:
+    """One document, written as it is read: a plan may be large."""
+    out = sys.stdout
+    out.write('{"changes": [')
+    for n, change in enumerate(plan.changes()):
+        row = {
+            "action": change.action.value,
+            "reason": change.reason,
+            "key": change.key,
+            "path": printable(change.full_path),
+            "size": change.state.size if change.state else None,
+        }
+        out.write(("\n" if n == 0 else ",\n") + json.dumps(row))
+    skipped = [{"path": printable(problem.path), "reason": problem.reason} for problem in problems]
+    tail = {"problems": skipped, "hold_reason": hold_reason, "totals": asdict(plan.totals)}
+    out.write("\n], " + json.dumps(tail)[1:] + "\n")
+
+
+def describe_totals(totals: Totals) -> str:
+    """Say what a plan comes to."""
+    if totals.empty:
+        parts = ["nothing to do"]
+    else:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(totals.reasons.items()))
+        parts = [
+            f"plan: {totals.puts} to publish ({human_size(totals.put_bytes)}), {totals.deletes} to delete"
+            + (f" [{reasons}]" if reasons else "")
+        ]
+    parts += [f"{totals.deferred} deferred (still being written)"] if totals.deferred else []
+    parts += [f"{totals.held} deletes held"] if totals.held else []
+    return ", ".join(parts)
+
+
+def human_size(size: float) -> str:
+    """Give a number of bytes for people, in powers of 1,000."""
+    for unit in _UNITS:
+        if size < _THOUSAND or unit == _UNITS[-1]:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= _THOUSAND
+    raise AssertionError

@@ -1,0 +1,102 @@
+"""The state directory: local lock, cache, last status, approvals. All of it but the lock is disposable."""
+
+import fcntl
+import json
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from siteferry.errors import BusyError, ConfigError
+
+
+class StateDirectory:
+    """A site's files on this host, outside the tree."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"state_dir {path}: {error.strerror}", "create it, owned by the user that siteferry runs as"
+            ) from None
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise ConfigError(f"state_dir {path}: is not writable for this user", "chown it to this user")
+        self.owner = f"{socket.gethostname()}:{path.resolve()}"
+        self._lock: int | None = None
+
+    @property
+    def cache(self) -> Path:
+        """The cache's database."""
+        return self.path / "cache.sqlite"
+
+    def lock(self) -> None:
+        """Lock the site on this host until the process ends; raises BusyError that names the holder."""
+        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(descriptor, 100).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise BusyError(
+                f"another sync of this site is running on this host (process {holder})",
+                "wait for it; a daemon that runs needs no `siteferry sync` beside it",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._lock = descriptor
+
+    def unlock(self) -> None:
+        """Give the lock up."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def is_locked(self) -> bool:
+        """Tell whether a process holds the lock."""
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def write_status(self, status: dict[str, Any]) -> None:
+        """Replace the status of the last run."""
+        self._write("status.json", status)
+
+    def read_status(self) -> dict[str, Any] | None:
+        """Give the status of the last run; None if there is none."""
+        return self._read("status.json")
+
+    def approve(self, deletes: int) -> None:
+        """Let the next run make up to this many deletes, once."""
+        self._write("approval.json", {"deletes": deletes})
+
+    def approved_deletes(self) -> int | None:
+        """Give the number of deletes that were approved; None if none were."""
+        deletes = (self._read("approval.json") or {}).get("deletes")
+        return deletes if isinstance(deletes, int) else None
+
+    def use_approval(self) -> None:
+        """Take the approval back: it is good for once."""
+        (self.path / "approval.json").unlink(missing_ok=True)
+
+    def _write(self, name: str, value: dict[str, Any]) -> None:
+        temporary = self.path / f"{name}.new"
+        temporary.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
+        temporary.replace(self.path / name)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        with suppress(OSError, ValueError):
+            value = json.loads((self.path / name).read_text("utf-8"))
+            if isinstance(value, dict):
+                return value
+        return None

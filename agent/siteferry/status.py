@@ -1,0 +1,81 @@
+"""What the last run left to be read without AWS."""
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from siteferry.config import Config
+from siteferry.errors import SiteferryError
+from siteferry.names import printable
+from siteferry.report import Summary
+from siteferry.state import StateDirectory
+
+SHOWN_PROBLEMS = 20
+
+
+def record(
+    state: StateDirectory, config: Config, *, summary: Summary | None = None, error: SiteferryError | None = None
+) -> None:
+    """Record how a run ended."""
+    before = state.read_status() or {}
+    now = time.time()
+    status: dict[str, Any] = {"site": config.site, "root": str(config.root), "at": now}
+    if error:
+        status |= {"error": str(error), "remedy": error.remedy}
+    status["last"] = asdict(summary) if summary else before.get("last")
+    status["last_at"] = now if summary else before.get("last_at")
+    if summary and summary.run is not None:
+        status["last_run"], status["last_run_at"] = asdict(summary), now
+    else:
+        status["last_run"], status["last_run_at"] = before.get("last_run"), before.get("last_run_at")
+    state.write_status(status)
+
+
+def read(state: StateDirectory, config: Config) -> dict[str, Any]:
+    """Give the status, with what the cache knows; for people and for --json."""
+    from siteferry.cache import Cache  # noqa: PLC0415
+
+    status: dict[str, Any] = {"site": config.site, "root": str(config.root), "running": state.is_locked()}
+    status |= state.read_status() or {}
+    if state.cache.exists():
+        cache = Cache(state.cache)
+        try:
+            version = cache.version()
+            status["index"] = asdict(version) if version else None
+            status["published_files"] = cache.file_count()
+            status["unpublishable"] = [
+                {"path": printable(problem.path), "reason": problem.reason} for problem in cache.problems(1000)
+            ]
+            status["unpublishable_count"] = cache.problem_count()
+        finally:
+            cache.close()
+    return status
+
+
+def describe(status: dict[str, Any]) -> str:
+    """Give the status as lines for people."""
+    lines = [
+        f"site        {status['site']}",
+        f"root        {status['root']}",
+        f"agent       {'running' if status['running'] else 'not running'}",
+    ]
+    if "published_files" in status:
+        lines.append(f"published   {status['published_files']} files")
+    for name, label in (("last_run", "last change"), ("last", "last cycle")):
+        summary = status.get(name)
+        if summary:
+            at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status[f"{name}_at"]))
+            lines.append(f"{label:11} {at}  {Summary(**summary).line()}")
+    if not status.get("last"):
+        lines.append("last cycle  none yet")
+    last = status.get("last") or {}
+    if last.get("hold_reason"):
+        lines.append(f"HELD        {last['hold_reason']}")
+    lines += [f"FAILED      {path}: {reason}" for path, reason in last.get("failures", [])]
+    if "error" in status:
+        lines.append(f"ERROR       {status['error']}" + (f" ({status['remedy']})" if status["remedy"] else ""))
+    problems = status.get("unpublishable", [])
+    lines += [f"not published: {problem['path']}: {problem['reason']}" for problem in problems[:SHOWN_PROBLEMS]]
+    more = status.get("unpublishable_count", 0) - SHOWN_PROBLEMS
+    lines += [f"… and {more} more (--json shows them)"] if more > 0 else []
+    return "\n".join(lines)

@@ -1,0 +1,330 @@
+"""One site's runs, from the head to the close (DESIGN: section 5)."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from siteferry.cache import Cache, Version
+from siteferry.commit import Committer
+from siteferry.compare import Comparer, Comparison, apply_brake, settings_fingerprint
+from siteferry.config import Config
+from siteferry.diff import Excludes, Forced, Naming
+from siteferry.errors import ConfigError, IndexDamagedError
+from siteferry.head import Applied, Head
+from siteferry.headers import Headers
+from siteferry.lease import Control, Renewal
+from siteferry.outbox import Outbox
+from siteferry.plan import Plan
+from siteferry.ports import Clock, IndexStore, JobQueues, ObjectStore
+from siteferry.publish import Publisher
+from siteferry.recover import Disagreements
+from siteferry.report import Reporter, Summary, print_plan
+from siteferry.run import Effects, Executor, Work
+from siteferry.settle import Settling, has_own_clock
+from siteferry.state import StateDirectory
+from siteferry.tree import Tree
+from siteferry_contract.descriptor import Descriptor, HeaderRule
+from siteferry_contract.keys import join, split
+
+REQUESTS_PER_LEASE: Final = 2.5
+"""A request may take at most this part of a lease, all its retries included (rule 7)."""
+
+
+def request_seconds(lease: float) -> float:
+    """Give the total time-out of a request under a lease."""
+    return lease / REQUESTS_PER_LEASE
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a site's runs need of the world."""
+
+    index: IndexStore
+    objects: ObjectStore
+    queues: JobQueues
+    clock: Clock
+    executor: Executor
+    renewal: Callable[[Control, float], Any] = Renewal
+    """Makes a context manager that renews a lease."""
+
+
+class Site:
+    """One site on this host. Lives for one run, or for as many as a daemon makes."""
+
+    def __init__(
+        self,
+        config: Config,
+        descriptor: Descriptor,
+        services: Services,
+        state: StateDirectory,
+        reporter: Reporter,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._config, self._descriptor, self._s = config, descriptor, services
+        self._state, self._reporter, self._stopping = state, reporter, stopping
+        self._cache = Cache(state.cache)
+        self._control: Control | None = None
+        self._renewal: Any = None
+
+    @property
+    def holds_lease(self) -> bool:
+        """Whether this agent holds the site's lease."""
+        return self._control is not None and self._control.held
+
+    def close(self) -> None:
+        """Release the lease and close the cache."""
+        try:
+            self.release()
+        finally:
+            self._cache.close()
+
+    def use(self, descriptor: Descriptor) -> None:
+        """Take a descriptor that was read again."""
+        self._descriptor = descriptor
+
+    def acquire(self) -> None:
+        """Take the lease and keep it; raises BusyError that names who has it."""
+        if self.holds_lease:
+            return
+        control = self._control or self._read_control()
+        control.acquire()
+        self._renewal = self._s.renewal(control, self._config.lease)
+        self._renewal.__enter__()
+
+    def release(self) -> None:
+        """Give the lease up."""
+        if self._renewal is not None:
+            self._renewal.__exit__(None, None, None)
+            self._renewal = None
+        if self._control is not None and self._control.held:
+            self._control.release()
+        self._control = None
+
+    def drop(self) -> None:
+        """Forget the lease without a word to the index: after it was lost, or when its state is not known."""
+        if self._renewal is not None:
+            self._renewal.__exit__(None, None, None)
+        self._renewal = self._control = None
+
+    def sync(self) -> Summary:
+        """Make one run; raises SiteferryError, and then nothing is lost: the next run recovers."""
+        if not self.holds_lease:
+            self._read_control()
+        head = self._head()
+        if head.open is not None:
+            return self._recover()
+        self._load_cache(head)
+        summary = Summary()
+        with Tree(self._config.root) as tree, Plan() as plan:
+            comparison = self._compare(tree, plan, self._changed_headers(head), summary)
+            if plan.totals.empty:
+                self._cache.set_digests(self._finished(comparison, set(), held=bool(summary.hold_reason)))
+            else:
+                self._reporter.planned(plan.totals)
+                self.acquire()
+                if (self._head().epoch, self._head().run, self._head().open) != (head.epoch, head.run, None):
+                    return self.sync()  # another agent made a run meanwhile: the plan is out of date
+                self._carry_out(tree, plan, comparison, summary, self._changed_headers(head))
+        return summary
+
+    def dry_run(self, *, as_json: bool) -> Summary:
+        """Show what a run would do."""
+        head = self._read_control().head
+        if head.open is not None:
+            self._reporter.note("an earlier run was not finished: a sync recovers it first, which may find more to do")
+        self._load_cache(head, keep=head.open is None)
+        summary = Summary()
+        with Tree(self._config.root) as tree, Plan() as plan:
+            self._compare(tree, plan, self._changed_headers(head), summary)
+            summary.planned = plan.totals.puts + plan.totals.deletes
+            print_plan(plan, self._cache.problems(), as_json=as_json, hold_reason=summary.hold_reason)
+        return summary
+
+    # ---- head and cache
+
+    def _head(self) -> Head:
+        assert self._control is not None
+        return self._control.head
+
+    def _read_control(self) -> Control:
+        head = self._s.index.read_head()
+        if head is None:
+            self._s.index.create_head(Head.first())
+            head = self._s.index.read_head()
+            if head is None:
+                raise IndexDamagedError("the index's head was written but cannot be read")
+        self._check_applied(head)
+        self._control = Control(
+            self._s.index, self._s.clock, owner=self._state.owner, seconds=self._config.lease, head=head
+        )
+        return self._control
+
+    def _check_applied(self, head: Head) -> None:
+        now = Applied.of(self._descriptor)
+        for name in ("prefix", "encoding"):
+            if head.applied and getattr(head.applied, name) != getattr(now, name):
+                raise ConfigError(
+                    f"the site's {name} is {getattr(now, name)!r} now, but it is published with"
+                    f" {getattr(head.applied, name)!r}",
+                    f"put the {name} back in sites.toml and deploy, or deploy the tree as a new site under another"
+                    " name: keys cannot change in place",
+                )
+
+    def _load_cache(self, head: Head, *, keep: bool = True) -> None:
+        if self._cache.version() != Version(head.epoch, head.run) or not keep:
+            leaves = self._cache.load(self._s.index.leaves())
+            self._reporter.note(f"read the index: {leaves} leaves, {self._cache.file_count()} published files")
+            if keep:
+                self._cache.set_version(Version(head.epoch, head.run))
+        self._cache.set_settings(settings_fingerprint(self._naming()))
+
+    def _naming(self) -> Naming:
+        d = self._descriptor
+        return Naming(d.prefix, d.encoding, Excludes(self._config.exclude), d.copy_rules)
+
+    def _headers(self) -> Headers:
+        return Headers(self._descriptor.prefix, self._descriptor.header_rules)
+
+    def _changed_headers(self, head: Head) -> Forced | None:
+        """Tell which keys get other headers than those that they were published with."""
+        if head.applied is None or head.applied.header_rules == Applied.of(self._descriptor).header_rules:
+            return None
+        rules = [HeaderRule(match, headers) for match, headers in json.loads(head.applied.header_rules)]
+        old, new = Headers(self._descriptor.prefix, rules), self._headers()
+        return lambda key: "headers" if old.settings(key) != new.settings(key) else None
+
+    # ---- compare
+
+    def _compare(self, tree: Tree, plan: Plan, forced: Forced | None, summary: Summary) -> Comparison:
+        settling = Settling(
+            self._config.settle,
+            self._s.clock.now,
+            self._cache.first_look,
+            own_clock=has_own_clock(tree.device),
+        )
+        comparer = Comparer(
+            self._cache,
+            self._naming(),
+            settled=settling.settled,
+            forced=forced or (lambda _: None),
+            force_all=forced is not None,
+        )
+        comparison = comparer.compare(tree, plan)
+        approved = self._state.approved_deletes()
+        reason = apply_brake(plan, self._config.brake, self._cache.file_count(), approved, allowed=self._config.delete)
+        summary.hold_reason = reason or comparison.hold_reason
+        summary.deferred, summary.held = plan.totals.deferred, plan.totals.held
+        if reason:
+            comparison.unfinished |= comparison.deleting
+        for problem in comparison.unreadable:
+            summary.fail(problem.path, problem.reason)
+        summary.problems = self._cache.problem_count()
+        return comparison
+
+    @staticmethod
+    def _finished(comparison: Comparison, unfinished: set[str], *, held: bool) -> list[tuple[str, bytes, int]]:
+        skip = comparison.unfinished | unfinished | (comparison.deleting if held else set())
+        return [(key, *row) for key, row in comparison.digests.items() if key not in skip]
+
+    # ---- effects
+
+    def _carry_out(
+        self, tree: Tree, plan: Plan, comparison: Comparison, summary: Summary, forced: Forced | None
+    ) -> None:
+        effects = self._begin(tree, summary, forced or (lambda _: None))
+        effects.carry_out(plan)
+        complete = not (effects.unfinished or comparison.unfinished or summary.stopped)
+        self._end(effects, comparison, summary, closed=not effects.unknown, headers_done=complete)
+
+    def _begin(
+        self, tree: Tree, summary: Summary, forced: Forced, settled: Callable[[str], None] = lambda _: None
+    ) -> Effects:
+        control = self._control
+        assert control is not None
+        self._cache.set_version(None)
+        summary.run = control.open_run()
+        seconds = request_seconds(self._config.lease)
+        work = Work(
+            tree=tree,
+            cache=self._cache,
+            committer=Committer(self._s.index, self._cache, control, seconds),
+            publisher=Publisher(self._s.objects, self._headers(), control, self._s.clock, seconds),
+            outbox=Outbox(self._s.queues, self._descriptor, summary.run),
+            executor=self._s.executor,
+            reporter=self._reporter,
+            encoding=self._descriptor.encoding,
+            run=summary.run,
+            ahead=4 * self._config.workers,
+            stopping=self._stopping,
+        )
+        return Effects(work, summary, forced, settled)
+
+    def _end(
+        self, effects: Effects, comparison: Comparison, summary: Summary, *, closed: bool, headers_done: bool
+    ) -> None:
+        control = self._control
+        assert control is not None
+        summary.closed = closed
+        held = bool(summary.held)
+        if summary.deleted:
+            self._state.use_approval()
+        if not closed:
+            return
+        applied = Applied.of(self._descriptor)
+        before = control.head.applied
+        if before is not None and not headers_done:
+            applied = before
+        control.close_run(applied)
+        self._cache.set_version(Version(control.head.epoch, control.head.run))
+        if not summary.stopped:
+            self._cache.set_digests(self._finished(comparison, effects.unfinished, held=held))
+
+    # ---- recovery
+
+    def _recover(self) -> Summary:
+        """Bring index and bucket to agree again after a run that was not closed, and the tree with them."""
+        self._reporter.note("an earlier run was not finished: recovering")
+        self.acquire()
+        head = self._head()
+        summary = Summary(recovered=True)
+        self._load_cache(head, keep=False)
+        first_open, opened = head.open, head.opened
+        assert first_open is not None
+        with Tree(self._config.root) as tree, Plan() as plan, Disagreements() as found:
+            found.find(self._cache, self._s.objects, self._descriptor, opened or 0.0)
+            headers = self._changed_headers(head)
+
+            def forced(key: str) -> str | None:
+                return "recovered" if found.is_suspect(key) else headers(key) if headers else None
+
+            comparison = self._compare(tree, plan, forced, summary)
+            self._reporter.planned(plan.totals)
+            effects = self._begin(tree, summary, forced, found.resolve)
+            effects.carry_out(plan)
+            if not summary.stopped:
+                for stray in found.strays():
+                    if self._config.delete:
+                        effects.delete_stray(*split(stray))
+                    found.resolve(stray)
+                effects.flush()
+                self._jobs_again(effects.outbox, first_open)
+            left = found.count()
+            if left:
+                self._reporter.note(f"{left} objects still differ from the index: the run stays open")
+            complete = not (effects.unfinished or comparison.unfinished or summary.stopped)
+            closed = not (effects.unknown or left or summary.stopped)
+            self._end(effects, comparison, summary, closed=closed, headers_done=complete)
+        return summary
+
+    def _jobs_again(self, outbox: Outbox, first_open: int) -> None:
+        """Send the page and copy jobs of every leaf that an unclosed run committed, and invalidate the site."""
+        for leaf in self._cache.all_leaves():
+            if leaf.run >= first_open:
+                outbox.page(leaf.directory)
+                for name in leaf.files:
+                    outbox.copy(join(leaf.directory, name))
+                outbox.flush_full()
+        outbox.flush()
+        outbox.invalidate_everything()
+        outbox.flush()

@@ -1,0 +1,154 @@
+"""The tree on disk, opened so that nothing outside the root can ever be read.
+
+Every directory is opened relative to its parent's descriptor and with O_NOFOLLOW; a file must be a regular file
+with the inode that was scanned. So no symlink, race, FIFO or device leads out of the root. Nothing is ever written.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from siteferry.errors import FileChangedError, FileUnreadableError, RootError
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What tells one state of a file from another."""
+
+    inode: int
+    size: int
+    """Bytes."""
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileState":
+        """Take the state from a stat."""
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+class Tree:
+    """An open root. Use as a context manager."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            # The operator may name the root through a symlink; below it none is followed.
+            self.descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise RootError(
+                f"root {root}: {error.strerror}",
+                "is the file system mounted, is `root` right in the configuration, and may this user read it?",
+            ) from None
+        self.device = os.fstat(self.descriptor).st_dev
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the root."""
+        os.close(self.descriptor)
+
+    @contextmanager
+    def directory(self, path: bytes) -> Iterator[int]:
+        """Open a directory by its path, component by component; raises OSError."""
+        descriptor = os.dup(self.descriptor)
+        try:
+            for name in path.split(b"/") if path else ():
+                child = open_directory(descriptor, name)
+                os.close(descriptor)
+                descriptor = child
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def is_directory(self, path: bytes) -> bool:
+        """Tell whether a path is a directory now; unreadable counts as yes, since it is not known to be gone."""
+        try:
+            parent, _, name = path.rpartition(b"/")
+            with self.directory(parent) as descriptor:
+                return stat.S_ISDIR(os.stat(name or b".", dir_fd=descriptor, follow_symlinks=False).st_mode)
+        except OSError as error:
+            return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+
+
+def open_directory(parent: int, name: bytes) -> int:
+    """Open a subdirectory relative to its parent's descriptor; raises OSError."""
+    return os.open(name, _DIRECTORY, dir_fd=parent)
+
+
+def is_regular_file(parent: int, name: bytes) -> bool:
+    """Tell whether a name is a regular file now; raises OSError other than "it is not there"."""
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+class OpenFile:
+    """A regular file that was exactly in `state` when it was opened. Use as a context manager."""
+
+    def __init__(self, parent: int, name: bytes, state: FileState) -> None:
+        try:
+            self._descriptor = os.open(name, _FILE, dir_fd=parent)
+        except FileNotFoundError:
+            raise FileChangedError("it is no longer there") from None
+        except OSError as error:
+            raise FileUnreadableError(f"cannot be read: {error.strerror}") from None
+        self._state = state
+        try:
+            if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+                raise FileChangedError("it is no longer a regular file")
+            self.check_unchanged()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._descriptor)
+
+    def check_unchanged(self) -> None:
+        """Raise FileChangedError unless the file is still in its state."""
+        if FileState.of(os.fstat(self._descriptor)) != self._state:
+            raise FileChangedError("it changed while it was being published")
+
+    def read(self) -> bytes:
+        """Read the whole file, and check that it did not change meanwhile."""
+        data = b"".join(self.chunks(max(self._state.size, 1)))
+        if len(data) != self._state.size:
+            raise FileChangedError("it changed while it was being published")
+        return data
+
+    def chunks(self, size: int) -> Iterator[bytes]:
+        """Read the file from its start in chunks; the last thing is a check that it did not change meanwhile.
+
+        So whoever consumes all chunks has one state of the file, and whoever completes an upload only after the last
+        chunk never publishes a mix of two.
+        """
+        offset = 0
+        while offset < self._state.size:
+            try:
+                chunk = os.pread(self._descriptor, min(size, self._state.size - offset), offset)
+            except OSError as error:
+                raise FileUnreadableError(f"cannot be read: {error.strerror}") from None
+            if not chunk:
+                break
+            offset += len(chunk)
+            yield chunk
+        self.check_unchanged()
+        if offset != self._state.size:
+            raise FileChangedError("it changed while it was being published")
