@@ -1,0 +1,148 @@
+"""The index, the queues and the distribution, as AWS has them, and the clients of a handler.
+
+This module, `aws_s3` and `aws_failures` are the only ones that know boto3.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from siteferry_contract.descriptor import Descriptor
+from siteferry_contract.index import item_to_leaf, leaf_key
+from siteferry_contract.job import Job, JobKind, encode_job
+from siteferry_contract.leaf import Leaf
+from siteferry_lambdas.aws_failures import failure
+from siteferry_lambdas.aws_s3 import S3Bucket
+from siteferry_lambdas.errors import BusyError, RefusedPathsError
+from siteferry_lambdas.ports import ParallelMap
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudfront import CloudFrontClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+CONNECTIONS: Final = 24
+"""Requests at once. A small Lambda has a fraction of a CPU: more threads would only wait for each other."""
+
+_CONFIG: Final = Config(
+    connect_timeout=5,
+    read_timeout=60,
+    retries={"mode": "standard", "total_max_attempts": 5},
+    max_pool_connections=CONNECTIONS,
+)
+
+
+def connect(descriptor: Descriptor, parallel: ParallelMap) -> "tuple[DynamoIndex, S3Bucket, SqsQueues, CloudFrontCdn]":
+    """Make the ports of a site with clients of the default session."""
+    session = boto3.Session(region_name=descriptor.region)
+    return (
+        DynamoIndex(session.client("dynamodb", config=_CONFIG), descriptor.table),
+        S3Bucket(session.client("s3", config=_CONFIG), descriptor.bucket, parallel),
+        SqsQueues(session.client("sqs", config=_CONFIG), descriptor.queues),
+        CloudFrontCdn(session.client("cloudfront", config=_CONFIG), descriptor.distribution),
+    )
+
+
+class DynamoIndex:
+    """The index in its DynamoDB table."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def leaf_for(self, directory: str, name: str) -> Leaf | None:
+        """Give the leaf with the greatest lower bound that is not above `name`."""
+        key = leaf_key(directory, name)
+        try:
+            response = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND sk <= :sk",
+                ExpressionAttributeValues={":pk": key["pk"], ":sk": key["sk"]},
+                ScanIndexForward=False,
+                Limit=1,
+                ConsistentRead=True,
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise failure(error, f"reading the index leaf of {name!r} in directory {directory!r}") from error
+        items = response["Items"]
+        return item_to_leaf(items[0]) if items else None
+
+    def directory(self, directory: str) -> Sequence[Leaf]:
+        """Give all leaves of a directory, page by page."""
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "KeyConditionExpression": "pk = :pk",
+            "ExpressionAttributeValues": {":pk": leaf_key(directory, "")["pk"]},
+            "ConsistentRead": True,
+        }
+        leaves: list[Leaf] = []
+        while True:
+            try:
+                response = self._client.query(**request)
+            except (ClientError, BotoCoreError) as error:
+                raise failure(error, f"reading the index of directory {directory!r}") from error
+            leaves += [item_to_leaf(item) for item in response["Items"]]
+            if not (last := response.get("LastEvaluatedKey")):
+                return leaves
+            request["ExclusiveStartKey"] = last
+
+
+class SqsQueues:
+    """The job queues in SQS."""
+
+    def __init__(self, client: "SQSClient", urls: Mapping[JobKind, str]) -> None:
+        self._client = client
+        self._urls = urls
+
+    def send(self, jobs: Iterable[Job]) -> None:
+        """Send each job; a message may have 1 MiB, so jobs go one by one."""
+        for job in jobs:
+            self.send_body(job.kind, encode_job(job), delay=0)
+
+    def send_body(self, kind: JobKind, body: str, *, delay: int) -> None:
+        """Send a message."""
+        try:
+            self._client.send_message(QueueUrl=self._urls[kind], MessageBody=body, DelaySeconds=delay)
+        except (ClientError, BotoCoreError) as error:
+            raise failure(error, f"sending a job to the {kind} queue") from error
+
+    def retry_in(self, kind: JobKind, receipt_handle: str, *, delay: int) -> None:
+        """Shorten the visibility time-out of a message."""
+        try:
+            self._client.change_message_visibility(
+                QueueUrl=self._urls[kind], ReceiptHandle=receipt_handle, VisibilityTimeout=delay
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise failure(error, f"changing the visibility of a message in the {kind} queue") from error
+
+
+class CloudFrontCdn:
+    """The distribution in CloudFront."""
+
+    def __init__(self, client: "CloudFrontClient", distribution: str) -> None:
+        self._client = client
+        self._distribution = distribution
+
+    def invalidate(self, paths: Sequence[str], reference: str) -> None:
+        """Create an invalidation."""
+        what = f"invalidating {len(paths)} paths of distribution {self._distribution}"
+        try:
+            self._client.create_invalidation(
+                DistributionId=self._distribution,
+                InvalidationBatch={
+                    "Paths": {"Quantity": len(paths), "Items": list(paths)},
+                    "CallerReference": reference,
+                },
+            )
+        except ClientError as error:
+            code = error.response.get("Error", {}).get("Code")
+            if code == "TooManyInvalidationsInProgress":
+                raise BusyError(f"{what}: {code}", retry_helps=True) from error
+            if code in ("InvalidArgument", "BatchTooLarge"):
+                raise RefusedPathsError(f"{what}: {error}", retry_helps=False) from error
+            raise failure(error, what) from error
+        except BotoCoreError as error:
+            raise failure(error, what) from error
