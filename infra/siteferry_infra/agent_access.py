@@ -1,0 +1,74 @@
+"""What the agent may do: a managed policy, to be attached to whatever identity it has on the FTP host."""
+
+from collections.abc import Sequence
+
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+
+class AgentAccess(Construct):
+    """The agent's managed policy. It may put objects, but never remove one: deletes are the handlers' work."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        site: str,
+        bucket: s3.IBucket,
+        objects_arn: str,
+        table: dynamodb.ITable,
+        queues: Sequence[sqs.IQueue],
+        dead_letter_queues: Sequence[sqs.IQueue],
+        parameter: ssm.IStringParameter,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.policy = iam.ManagedPolicy(
+            self,
+            "Policy",
+            description=f"siteferry site {site}: what the agent on the FTP host needs",
+            statements=[
+                iam.PolicyStatement(
+                    sid="Descriptor", actions=["ssm:GetParameter"], resources=[parameter.parameter_arn]
+                ),
+                iam.PolicyStatement(
+                    sid="Index",
+                    actions=[
+                        "dynamodb:ConditionCheckItem",
+                        "dynamodb:GetItem",
+                        "dynamodb:PutItem",
+                        "dynamodb:Query",
+                        "dynamodb:Scan",
+                        "dynamodb:UpdateItem",
+                    ],
+                    resources=[table.table_arn],
+                ),
+                iam.PolicyStatement(
+                    sid="Objects",
+                    actions=[
+                        "s3:AbortMultipartUpload",
+                        "s3:GetObject",
+                        "s3:ListMultipartUploadParts",
+                        "s3:PutObject",
+                    ],
+                    resources=[objects_arn],
+                ),
+                # Without a condition on the prefix: that a HEAD of what is missing is 404 depends on this permission,
+                # and a HEAD has no prefix to match.
+                iam.PolicyStatement(sid="Listing", actions=["s3:ListBucket"], resources=[bucket.bucket_arn]),
+                iam.PolicyStatement(
+                    sid="Jobs",
+                    actions=["sqs:GetQueueAttributes", "sqs:SendMessage"],
+                    resources=[queue.queue_arn for queue in queues],
+                ),
+                iam.PolicyStatement(
+                    sid="DeadJobs",
+                    actions=["sqs:GetQueueAttributes"],
+                    resources=[queue.queue_arn for queue in dead_letter_queues],
+                ),
+            ],
+        )

@@ -1,0 +1,212 @@
+"""What `sites.toml` says of each site, validated. No CDK here: a mistake is told in milliseconds, not after a synth.
+
+Every refusal is a `SettingsError` that names the file, the key path, what was seen, why it is refused and what to do.
+"""
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from siteferry_contract.copy_rules import CopyRule, check_rules
+from siteferry_contract.descriptor import HeaderRule
+from siteferry_contract.errors import ContractError
+from siteferry_contract.keys import Encoding, check_encoding, check_prefix
+from siteferry_infra.header_rules import read_header_rules
+from siteferry_infra.toml_reader import SettingsError, Table
+
+__all__ = ["SettingsError", "SiteSettings", "load_sites", "parse_sites"]
+
+MIN_RETENTION_DAYS: Final = 30
+"""Deletes and overwrites must stay reversible for longer than a message can wait for a redrive (twice 14 days)."""
+MAX_RETENTION_DAYS: Final = 3650
+MAX_INVALIDATION_WINDOW: Final = 300
+"""Seconds; Lambda's limit for MaximumBatchingWindowInSeconds. At least 1, since a batch is over 10 messages."""
+MAX_COPY_RULES_BYTES: Final = 2_500
+"""What is left of the 4 KB of a Lambda's environment after the longest names."""
+
+_KNOWN: Final = (
+    "prefix",
+    "encoding",
+    "copy_rules",
+    "directory_pages",
+    "header_rules",
+    "invalidation",
+    "invalidation_window",
+    "alarm_email",
+    "domain_names",
+    "certificate_arn",
+    "retention_days",
+)
+_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_PREFIX: Final = re.compile(r"([A-Za-z0-9._-]+/)*")
+_EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_DOMAIN: Final = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
+_CERTIFICATE: Final = re.compile(r"arn:aws[a-z-]*:acm:us-east-1:[0-9]{12}:certificate/[0-9A-Za-z-]+")
+_PLACE_OF_RULE: Final = re.compile(r"copy rule (\d+) \(.*?\): '(from|to)'")
+"""Where the contract says that a rule is wrong; a text without it is reported for all rules."""
+_MAX_ORIGIN_PATH: Final = 255
+"""CloudFront's limit for an origin path."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteSettings:
+    """What one site is in the cloud."""
+
+    name: str
+    prefix: str = ""
+    """Where the site lies in its bucket: "" or "some/prefix/"."""
+    encoding: Encoding = "latin-1"
+    """How the names on the FTP host become text."""
+    copy_rules: tuple[CopyRule, ...] = ()
+    directory_pages: bool = True
+    header_rules: tuple[HeaderRule, ...] = ()
+    invalidation: str = "paths"
+    invalidation_window: int = 2
+    """Seconds that changes are gathered for before they become one invalidation."""
+    alarm_email: str | None = None
+    domain_names: tuple[str, ...] = ()
+    certificate_arn: str | None = None
+    retention_days: int = 90
+    """Days that overwritten and deleted versions are kept for."""
+
+
+def load_sites(path: Path) -> tuple[SiteSettings, ...]:
+    """Read and check the file at `path`; raises SettingsError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{path}: cannot be read: {reason}; give another file by `--context sites=FILE`") from error
+    return parse_sites(text, source=str(path))
+
+
+def parse_sites(text: str, *, source: str) -> tuple[SiteSettings, ...]:
+    """Check the text of a settings file, called `source` in messages; raises SettingsError."""
+    try:
+        document = Table(source=source, path="", values=tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{source}: is not TOML: {error}; correct that line") from error
+    document.only("sites")
+    sites = document.table("sites")
+    if not sites.values:
+        raise document.error("sites", "there is no site", "add a table [sites.NAME]")
+    return tuple(_read_site(name, sites.table(name)) for name in sites.values)
+
+
+def _read_site(name: str, table: Table) -> SiteSettings:
+    if not _NAME.fullmatch(name):
+        raise table.error(
+            "",
+            f"{name!r} cannot name a site, since queues and functions are named after it",
+            "use 1 to 31 lower-case letters, digits and hyphens, a letter first",
+        )
+    table.only(*_KNOWN)
+    domain_names, certificate_arn = _read_domain(table)
+    return SiteSettings(
+        name=name,
+        prefix=_read_prefix(table),
+        encoding=_read_encoding(table),
+        copy_rules=_read_copy_rules(table),
+        directory_pages=table.boolean("directory_pages", default=True),
+        header_rules=read_header_rules(table),
+        invalidation=_read_invalidation(table),
+        invalidation_window=table.integer(
+            "invalidation_window", default=2, low=1, high=MAX_INVALIDATION_WINDOW, unit="seconds"
+        ),
+        alarm_email=_read_email(table),
+        domain_names=domain_names,
+        certificate_arn=certificate_arn,
+        retention_days=table.integer(
+            "retention_days", default=90, low=MIN_RETENTION_DAYS, high=MAX_RETENTION_DAYS, unit="days"
+        ),
+    )
+
+
+def _read_prefix(table: Table) -> str:
+    prefix = table.text("prefix", default="") or ""
+    try:
+        check_prefix(prefix)
+    except ContractError as error:
+        raise table.error("prefix", str(error), 'use "" or, say, "some/prefix/"') from error
+    # The prefix is also the distribution's origin path and a part of IAM resources, where other characters have
+    # a meaning of their own.
+    if not _PREFIX.fullmatch(prefix) or len(prefix) > _MAX_ORIGIN_PATH:
+        raise table.error(
+            "prefix",
+            f"{prefix!r} cannot be an origin path of CloudFront",
+            f"use at most {_MAX_ORIGIN_PATH} letters, digits, '.', '_', '-' and '/'",
+        )
+    return prefix
+
+
+def _read_encoding(table: Table) -> Encoding:
+    try:
+        return check_encoding(table.text("encoding", default="latin-1"))
+    except ContractError as error:
+        raise table.error("encoding", str(error), 'use "auto" if the users\' clients differ') from error
+
+
+def _read_copy_rules(table: Table) -> tuple[CopyRule, ...]:
+    tables = table.tables("copy_rules")
+    rules: list[CopyRule] = []
+    for rule in tables:
+        rule.only("from", "to")
+        source, destination = rule.required_text("from"), rule.required_text("to")
+        for key, value in (("from", source), ("to", destination)):
+            if not value.isprintable():
+                raise rule.error(key, f"{value!r} has unprintable characters", "name an ordinary folder")
+        rules.append(CopyRule(source, destination))
+    try:
+        check_rules(rules)
+    except ContractError as error:
+        remedy = 'use folders such as "docs/" and "mirror/docs/", and a destination of its own for each rule'
+        place = _PLACE_OF_RULE.match(str(error))
+        if place is None:
+            raise table.error("copy_rules", str(error), remedy) from error
+        raise tables[int(place[1]) - 1].error(place[2], str(error), remedy) from error
+    # Measured as Lambda does, which takes the environment as JSON: each quote of ours costs two bytes.
+    size = len(json.dumps(json.dumps([{"from": rule.source, "to": rule.destination} for rule in rules])))
+    if size > MAX_COPY_RULES_BYTES:
+        raise table.error(
+            "copy_rules",
+            f"{size} bytes are too many: the handlers get them by their environment, which is limited to 4 KB",
+            f"use fewer or shorter rules, up to {MAX_COPY_RULES_BYTES} bytes",
+        )
+    return tuple(rules)
+
+
+def _read_invalidation(table: Table) -> str:
+    mode = table.text("invalidation", default="paths")
+    if mode == "tags":
+        raise table.error("invalidation", '"tags" is not offered yet', 'use "paths" or leave it out')
+    if mode != "paths":
+        raise table.error("invalidation", f"{mode!r} is unknown", 'use "paths" or leave it out')
+    return mode
+
+
+def _read_email(table: Table) -> str | None:
+    address = table.text("alarm_email")
+    if address is not None and not _EMAIL.fullmatch(address):
+        raise table.error("alarm_email", f"{address!r} is no e-mail address", 'use, say, "ops@example.com"')
+    return address
+
+
+def _read_domain(table: Table) -> tuple[tuple[str, ...], str | None]:
+    names, certificate = table.texts("domain_names"), table.text("certificate_arn")
+    for number, name in enumerate(names):
+        if not _DOMAIN.fullmatch(name):
+            raise table.error(f"domain_names[{number}]", f"{name!r} is no domain name", 'use, say, "www.example.com"')
+    if names and certificate is None:
+        remedy = "add the ARN of an ACM certificate in us-east-1 that covers domain_names"
+        raise table.error("certificate_arn", "is missing, but domain_names is set", remedy)
+    if certificate is not None:
+        if not names:
+            remedy = "add domain_names, or leave certificate_arn out"
+            raise table.error("domain_names", "is missing, but certificate_arn is set", remedy)
+        if not _CERTIFICATE.fullmatch(certificate):
+            remedy = "use arn:aws:acm:us-east-1:ACCOUNT:certificate/ID: CloudFront takes no other region"
+            raise table.error("certificate_arn", f"{certificate!r} is no certificate for CloudFront", remedy)
+    return names, certificate

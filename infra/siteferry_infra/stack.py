@@ -1,0 +1,103 @@
+"""One stack a site: the units put together, and what each may do with the others."""
+
+from dataclasses import replace
+
+import aws_cdk as cdk
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from siteferry_contract.descriptor import Descriptor, parameter_name
+from siteferry_contract.job import JOB_KINDS
+from siteferry_infra.agent_access import AgentAccess
+from siteferry_infra.alarms import Alarms
+from siteferry_infra.cdn import Cdn
+from siteferry_infra.functions import handlers_code
+from siteferry_infra.handler_access import grant_handler
+from siteferry_infra.job_pipeline import JobPipeline, JobQueue
+from siteferry_infra.settings import SiteSettings
+from siteferry_infra.storage import Storage
+
+
+class SiteStack(cdk.Stack):
+    """Everything that a site is in the cloud, for any account and region."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, site: SiteSettings) -> None:
+        super().__init__(scope, construct_id, description=f"siteferry: the site {site.name}")
+        cdk.Tags.of(self).add("siteferry:site", site.name)
+        storage = Storage(self, "Storage", prefix=site.prefix, retention_days=site.retention_days)
+        cdn = Cdn(
+            self,
+            "Cdn",
+            bucket=storage.bucket,
+            prefix=site.prefix,
+            site=site.name,
+            domain_names=site.domain_names,
+            certificate_arn=site.certificate_arn,
+        )
+        alarms = Alarms(self, "Alarms", site=site.name, email=site.alarm_email)
+        queues = {
+            kind: JobQueue(
+                self,
+                f"{kind.title()}Jobs",
+                site=site.name,
+                kind=kind,
+                window_seconds=site.invalidation_window if kind == "invalidate" else 0,
+            )
+            for kind in JOB_KINDS
+        }
+        descriptor = Descriptor(
+            site=site.name,
+            region=self.region,
+            bucket=storage.bucket.bucket_name,
+            prefix=site.prefix,
+            table=storage.table.table_name,
+            encoding=site.encoding,
+            queues={kind: jobs.queue.queue_url for kind, jobs in queues.items()},
+            distribution=cdn.distribution.distribution_id,
+            domain=cdn.distribution.distribution_domain_name,
+            directory_pages=site.directory_pages,
+            copy_rules=site.copy_rules,
+            header_rules=site.header_rules,
+            invalidation=site.invalidation,
+        )
+        code = handlers_code()
+        for kind, jobs in queues.items():
+            pipeline = JobPipeline(
+                self,
+                f"{kind.title()}Pipeline",
+                site=site.name,
+                jobs=jobs,
+                code=code,
+                # A Lambda's environment is limited to 4 KB, and header rules are the agent's business.
+                descriptor=replace(descriptor, header_rules=()).to_json(),
+                alarms=alarms,
+            )
+            grant_handler(pipeline.function, kind=kind, storage=storage, queues=queues, cdn=cdn)
+        parameter = ssm.StringParameter(
+            self,
+            "Descriptor",
+            parameter_name=parameter_name(site.name),
+            description=f"siteferry: the descriptor of the site {site.name}; written by the stack, read by the agent",
+            string_value=descriptor.to_json(),
+            tier=ssm.ParameterTier.INTELLIGENT_TIERING,
+        )
+        agent = AgentAccess(
+            self,
+            "Agent",
+            site=site.name,
+            bucket=storage.bucket,
+            objects_arn=storage.objects_arn,
+            table=storage.table,
+            queues=[jobs.queue for jobs in queues.values()],
+            dead_letter_queues=[jobs.dead for jobs in queues.values()],
+            parameter=parameter,
+        )
+        for name, value, meaning in (
+            ("BucketName", storage.bucket.bucket_name, "The bucket that is published"),
+            ("TableName", storage.table.table_name, "The index"),
+            ("DistributionId", cdn.distribution.distribution_id, "The distribution"),
+            ("DistributionDomainName", cdn.distribution.distribution_domain_name, "Where the site is served"),
+            ("AgentPolicyArn", agent.policy.managed_policy_arn, "To attach to the agent's role or user"),
+            ("DescriptorParameter", parameter.parameter_name, "What the agent reads at start"),
+        ):
+            cdk.CfnOutput(self, name, value=value, description=meaning)

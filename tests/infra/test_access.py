@@ -1,0 +1,73 @@
+"""What the agent and the handlers of every site may do."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.infra.conftest import Synthesized, as_list
+
+
+def statements(stack: Synthesized) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give every statement of every identity policy, with the policy's logical id."""
+    for name, resource in stack.template["Resources"].items():
+        if resource["Type"] in {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}:
+            for statement in resource["Properties"]["PolicyDocument"]["Statement"]:
+                yield name, statement
+
+
+def test_no_policy_reaches_beyond_the_site(stack: Synthesized) -> None:
+    """No wildcard in an action, and the only one in a resource stands after the site's prefix."""
+    prefix = {"plain": "", "full": "some/prefix/"}[stack.site]
+    for name, statement in statements(stack):
+        assert statement["Effect"] == "Allow"
+        assert not [action for action in as_list(statement["Action"]) if "*" in action], name
+        for resource in as_list(statement["Resource"]):
+            if "*" in json.dumps(resource):
+                assert resource["Fn::Join"][1][-1] == f"/{prefix}*", name
+                assert all(action.startswith("s3:") for action in as_list(statement["Action"])), name
+
+
+def test_the_agent_may_not_delete(stack: Synthesized) -> None:
+    """The agent's policy has exactly what it performs; removing objects and items is not among it."""
+    (policy,) = stack.properties("AWS::IAM::ManagedPolicy")
+    granted = {action for s in policy["PolicyDocument"]["Statement"] for action in as_list(s["Action"])}
+    assert granted == {
+        "dynamodb:ConditionCheckItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:Scan",
+        "dynamodb:UpdateItem",
+        "s3:AbortMultipartUpload",
+        "s3:GetObject",
+        "s3:ListBucket",
+        "s3:ListMultipartUploadParts",
+        "s3:PutObject",
+        "sqs:GetQueueAttributes",
+        "sqs:SendMessage",
+        "ssm:GetParameter",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("copy", {"s3", "sqs"}),
+        ("delete", {"dynamodb", "s3", "sqs"}),
+        ("page", {"dynamodb", "s3", "sqs"}),
+        ("invalidate", {"cloudfront", "sqs"}),
+    ],
+)
+def test_a_handler_reaches_only_the_services_of_its_job(full: Synthesized, kind: str, expected: set[str]) -> None:
+    """Handlers read the index and never write it; only the invalidate handler invalidates."""
+    granted = {
+        action
+        for policy in full.properties("AWS::IAM::Policy")
+        if kind in policy["PolicyName"].lower()
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in as_list(statement["Action"])
+    }
+    assert {action.partition(":")[0] for action in granted} == {*expected, "logs"}
+    assert not granted & {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}

@@ -1,0 +1,52 @@
+"""What holds for the bucket and the index of every site."""
+
+import pytest
+
+from tests.infra.conftest import Synthesized, deny_without_tls
+
+
+@pytest.mark.parametrize("kind", ["AWS::S3::Bucket", "AWS::DynamoDB::Table"])
+def test_what_holds_data_outlives_the_stack(stack: Synthesized, kind: str) -> None:
+    """Bucket and index are retained, and have no name that a new stack would collide with."""
+    ((_, resource),) = stack.of_type(kind).items()
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    assert not {"BucketName", "TableName"} & resource["Properties"].keys()
+
+
+def test_the_bucket_is_private_versioned_and_tls_only(stack: Synthesized) -> None:
+    """Nobody reaches an object but through the distribution or by a policy."""
+    (bucket,) = stack.properties("AWS::S3::Bucket")
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    assert "BucketEncryption" in bucket
+    (policy,) = stack.properties("AWS::S3::BucketPolicy")
+    assert deny_without_tls(policy["PolicyDocument"], "s3:*")
+
+
+def test_old_versions_go_after_the_retention_and_torn_uploads_after_a_day(full: Synthesized) -> None:
+    """retention_days is the life of noncurrent versions; current ones never expire."""
+    (bucket,) = full.properties("AWS::S3::Bucket")
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    assert all(rule["Status"] == "Enabled" for rule in rules)
+    assert [r["NoncurrentVersionExpiration"] for r in rules if "NoncurrentVersionExpiration" in r] == [
+        {"NoncurrentDays": 30}
+    ]
+    assert [r["AbortIncompleteMultipartUpload"] for r in rules if "AbortIncompleteMultipartUpload" in r] == [
+        {"DaysAfterInitiation": 1}
+    ]
+    assert not any("ExpirationInDays" in rule or "ExpirationDate" in rule for rule in rules)
+
+
+def test_the_index_is_keyed_billed_and_backed_up(stack: Synthesized) -> None:
+    """Pk and sk are strings; on demand; point-in-time recovery; protected against deletion."""
+    (table,) = stack.properties("AWS::DynamoDB::Table")
+    assert table["KeySchema"] == [
+        {"AttributeName": "pk", "KeyType": "HASH"},
+        {"AttributeName": "sk", "KeyType": "RANGE"},
+    ]
+    assert {a["AttributeType"] for a in table["AttributeDefinitions"]} == {"S"}
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+    assert table["DeletionProtectionEnabled"] is True
