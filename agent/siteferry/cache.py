@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from siteferry.plan import Problem
 from siteferry_contract.leaf import Entry, Leaf, decode_entries, encode_entries
 from siteferry_contract.leaf import sort_name as _sort_name
 
@@ -27,14 +28,6 @@ CREATE TABLE problem (directory TEXT NOT NULL, path BLOB NOT NULL, reason TEXT N
 CREATE INDEX problem_directory ON problem (directory);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A name that is not published, and why."""
-
-    path: bytes
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from siteferry.cache import Cache, Problem
+from siteferry.cache import Cache
 from siteferry.config import Brake
 from siteferry.diff import (
     Chosen,
@@ -18,7 +18,7 @@ from siteferry.diff import (
     select_subdirectories,
 )
 from siteferry.names import printable
-from siteferry.plan import DELETIONS, Action, Plan
+from siteferry.plan import DELETIONS, Action, Plan, Problem
 from siteferry.scan import DirectoryScan, UnreadableDirectory, walk
 from siteferry.tree import Tree
 from siteferry_contract.keys import key_to_path, root_directory

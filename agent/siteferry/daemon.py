@@ -5,7 +5,7 @@ from typing import Final
 from siteferry.app import OpenSite
 from siteferry.clock import HostClock
 from siteferry.config import Config
-from siteferry.errors import ConfigError, LeaseLostError, SiteferryError
+from siteferry.errors import BusyError, ConfigError, LeaseLostError, SiteferryError
 from siteferry.report import Reporter
 from siteferry.status import record
 
@@ -18,7 +18,12 @@ def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: Host
     """Run cycles until the clock's stop; raises ConfigError if the settings no longer fit."""
     site, descriptor = opened.site, opened.descriptor
     read_at, failures = clock.elapsed(), 0
-    site.acquire()
+    try:
+        site.acquire()
+    except BusyError:
+        if clock.stop.is_set():
+            return
+        raise
     reporter.note(f"watching {config.root} for site {config.site}")
     while not clock.stop.is_set():
         begun = clock.elapsed()
@@ -38,7 +43,9 @@ def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: Host
             failures += 1
             record(opened.state, config, error=error)
             reporter.note(f"ERROR: {error}" + (f" ({error.remedy})" if error.remedy else ""))
-            if isinstance(error, LeaseLostError) or not error.retryable:
+            if clock.stop.is_set():
+                break
+            if isinstance(error, LeaseLostError):
                 site.drop()
             wait = min(config.interval * 2**failures, MOST_BACK_OFF)
         else:

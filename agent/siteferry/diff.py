@@ -5,9 +5,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from siteferry.cache import Problem
 from siteferry.names import join_path
-from siteferry.plan import Action, Change
+from siteferry.plan import Action, Change, Problem
 from siteferry.scan import DirectoryScan
 from siteferry.tree import FileState
 from siteferry_contract.copy_rules import CopyRule, is_reserved_directory

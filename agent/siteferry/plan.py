@@ -79,6 +79,14 @@ class Change:
         return Phase.PAGES
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A name that is not published, and why."""
+
+    path: bytes
+    reason: str
+
+
 @dataclass(slots=True)
 class Totals:
     """What a plan comes to."""

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any, Protocol
 
-from siteferry.cache import Problem
 from siteferry.names import printable
-from siteferry.plan import Action, Change, Plan, Totals
+from siteferry.plan import Action, Change, Plan, Problem, Totals
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 _THOUSAND = 1000
