@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from siteferry.names import join_path
-from siteferry.plan import Action, Change, Problem
+from siteferry.plan import GONE_WITH_DIRECTORY, Action, Change, Problem
 from siteferry.scan import DirectoryScan
 from siteferry.tree import FileState
 from siteferry_contract.copy_rules import CopyRule, is_reserved_directory
@@ -145,11 +145,11 @@ def diff(
 
 def gone_directory(directory: str, path: bytes, entries: Iterable[Entry], encoding: Encoding) -> list[Change]:
     """Plan the end of a directory that is no longer there."""
-    changes = [Change(Action.GONE, "gone", directory, path)]
+    changes = [Change(Action.GONE, GONE_WITH_DIRECTORY, directory, path)]
     for entry in entries:
         raw = entry.raw if entry.raw is not None else encode_name(entry.name, encoding)
         action = Action.DELETE if isinstance(entry, FileEntry) else Action.DROP_DIRECTORY
-        changes.append(Change(action, "gone", directory, path, entry.name, raw))
+        changes.append(Change(action, GONE_WITH_DIRECTORY, directory, path, entry.name, raw))
     return changes
 
 

@@ -113,12 +113,12 @@ class Control:
             if head.lease is None:
                 self._head = head
                 return
+            self._head = head
             if (head.lease.token, head.lease.beat) != (seen.token, seen.beat):
                 raise BusyError(
                     f"another sync of this site is running: {head.lease.owner}",
                     "wait for it, or stop it; two agents never publish one site",
                 )
-            self._head = head
 
     def _swap(self, change: Callable[[Head], Head]) -> None:
         with self._lock:

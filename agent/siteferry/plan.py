@@ -37,11 +37,24 @@ DELETIONS: Final = frozenset({Action.DELETE, Action.DROP_DIRECTORY, Action.GONE}
 _SELECT: Final = "SELECT action, reason, directory, path, name, raw, inode, size, mtime_ns, ctime_ns FROM change"
 
 
+GONE_WITH_DIRECTORY: Final = "directory gone"
+"""The reason of what ends because its whole directory is no longer there."""
+
+
 class Phase(IntEnum):
-    """The order of effects: what pages refer to, before the pages."""
+    """The order of effects.
+
+    What pages refer to comes before the pages. A directory is entered in its parent before anything is published in
+    it, and taken out only after all beneath it ended: so wherever a run ends, every directory with something
+    published in it is found from the root, and nothing is ever forgotten.
+    """
 
     ASSETS = 0
+    """Directories too, parents first."""
     PAGES = 1
+    """And deletes in directories that stay."""
+    ENDS = 2
+    """Of directories, deepest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +87,12 @@ class Change:
     @property
     def phase(self) -> Phase:
         """When the change is made."""
-        if self.action is Action.PUT and not self.name.lower().endswith((".html", ".htm", ".xhtml")):
-            return Phase.ASSETS
-        return Phase.PAGES
+        if self.action in (Action.GONE, Action.DROP_DIRECTORY) or self.reason == GONE_WITH_DIRECTORY:
+            return Phase.ENDS
+        if self.action is Action.DELETE:
+            return Phase.PAGES
+        page = self.action is Action.PUT and self.name.lower().endswith((".html", ".htm", ".xhtml"))
+        return Phase.PAGES if page else Phase.ASSETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +180,8 @@ class Plan:
     def chunks(self, phase: Phase) -> Iterator[Sequence[Change]]:
         """Give the changes of a phase, cut by directory, at most CHUNK at a time."""
         chunk: list[Change] = []
-        for change in self._changes("WHERE phase = ?", (phase,)):
+        order = "DESC" if phase is Phase.ENDS else "ASC"
+        for change in self._changes("WHERE phase = ?", (phase,), order):
             if chunk and (chunk[0].directory != change.directory or len(chunk) >= CHUNK):
                 yield chunk
                 chunk = []
@@ -174,10 +191,10 @@ class Plan:
 
     def changes(self) -> Iterator[Change]:
         """Give all changes, in the order in which they would be made."""
-        return self._changes("", ())
+        return self._changes("", (), "ASC")
 
-    def _changes(self, where: str, values: tuple[int, ...]) -> Iterator[Change]:
-        query = f"{_SELECT} {where} ORDER BY phase, directory, name"
+    def _changes(self, where: str, values: tuple[int, ...], order: str) -> Iterator[Change]:
+        query = f"{_SELECT} {where} ORDER BY phase, directory {order}, name"
         rows = self._db.execute(query, values)
         for row in rows:
             state = FileState(row[6] % (1 << 64), *row[7:10]) if row[6] is not None else None

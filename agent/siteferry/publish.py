@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from siteferry.checksum import crc64nvme
-from siteferry.errors import OutcomeUnknownError, RefusedError, SiteferryError, StoreError, ThrottledError
+from siteferry.errors import FileError, OutcomeUnknownError, RefusedError, SiteferryError, StoreError, ThrottledError
 from siteferry.headers import Headers
 from siteferry.lease import Control
 from siteferry.plan import Change
@@ -53,17 +53,23 @@ class Publisher:
         for attempt in range(TRIES):
             if last is not None:
                 self._clock.wait(BACK_OFF_SECONDS * 2**attempt)
-            with OpenFile(directory, change.raw, state) as file:
-                try:
-                    crc, uploaded = self._once(file, change, expected)
-                except ThrottledError as error:
-                    last = last or error
-                except OutcomeUnknownError as error:
-                    last = error
-                    if (crc_there := self._ours(file, change)) is not None:
-                        return Published(_entry(change, crc_there, raw), uploaded=True)
-                else:
+            try:
+                with OpenFile(directory, change.raw, state) as file:
+                    try:
+                        crc, uploaded = self._once(file, change, expected)
+                    except OutcomeUnknownError as error:
+                        last = error
+                        if (crc_there := self._ours(file, change)) is None:
+                            continue
+                        crc, uploaded = crc_there, True
                     return Published(_entry(change, crc, raw), uploaded)
+            except ThrottledError as error:
+                last = last or error
+            except (FileError, RefusedError):
+                # What an earlier try may have done, this one's failure does not undo.
+                if isinstance(last, OutcomeUnknownError):
+                    raise last from None
+                raise
         assert last is not None
         raise last
 

@@ -34,8 +34,11 @@ class Disagreements:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
-    def find(self, cache: Cache, store: ObjectStore, descriptor: Descriptor, opened: float) -> None:
-        """List the bucket, and look closely at what was modified since `opened` (seconds since 1970)."""
+    def find(self, cache: Cache, store: ObjectStore, descriptor: Descriptor, *, opened: float, first_open: int) -> None:
+        """List the bucket, and look closely at what the unclosed runs may have touched.
+
+        They began with run `first_open`, at `opened` (seconds since 1970).
+        """
         since = datetime.fromtimestamp(opened, UTC) - CLOCK_SKEW
         for listed in store.list(descriptor.prefix):
             if is_reserved(listed.key.removeprefix(descriptor.prefix), descriptor.copy_rules):
@@ -49,8 +52,8 @@ class Disagreements:
                 self._add("listed", listed.key)
                 if listed.size != entry.size or (listed.modified >= since and self._differs(store, listed.key, entry)):
                     self._add("suspect", listed.key)
-            elif listed.modified >= since:
-                # Older ones no unclosed run has put: they are the audit's business.
+            elif listed.modified >= since or _may_have_lost_a_delete(cache, listed.key, first_open):
+                # Any other object no unclosed run has touched: it is the audit's business.
                 found = store.head(listed.key)
                 if found is not None and not is_generated(found.metadata):
                     self._add("stray", listed.key)
@@ -94,3 +97,9 @@ class Disagreements:
 
     def _add(self, table: str, key: str) -> None:
         self._db.execute(f"INSERT OR IGNORE INTO {table} VALUES (?)", (key,))  # noqa: S608
+
+
+def _may_have_lost_a_delete(cache: Cache, key: str, first_open: int) -> bool:
+    """Tell whether a key may have died in an unclosed run: its leaf does not name its dead, but knows of them."""
+    leaf = cache.leaf_for(*split(key))
+    return leaf is not None and leaf.had_delete and leaf.run >= first_open

@@ -23,7 +23,7 @@ from siteferry.errors import (
     UnavailableError,
 )
 from siteferry.outbox import Outbox
-from siteferry.plan import Action, Change, Phase, Plan, is_index
+from siteferry.plan import GONE_WITH_DIRECTORY, Action, Change, Phase, Plan, is_index
 from siteferry.publish import Published, Publisher, describe
 from siteferry.report import Reporter, Summary
 from siteferry.tree import FileState, Tree, is_regular_file
@@ -181,7 +181,7 @@ class Effects:
         finally:
             chunk.close()
         others = [change for change in chunk.changes if change.action is not Action.PUT]
-        gone = any(change.action is Action.GONE for change in others)
+        gone = any(change.reason == GONE_WITH_DIRECTORY for change in others)
         if gone and self._w.tree.is_directory(others[0].path):
             # It came back since the scan: the next run looks at it anew.
             self.unfinished.add(others[0].directory)
@@ -228,6 +228,7 @@ class Effects:
                     else:
                         kept.append(change)
         except OSError:
+            # Its end, if it is one, is the next run's.
             self.unfinished.add(deletes[0].directory)
         return kept
 
@@ -266,7 +267,7 @@ class Effects:
         self._w.committer.commit(batch.leaves)
         for directory, edited, change, published in batch.edited:
             self._jobs(directory, edited, change, published)
-            if edited.new is None or (published and published.uploaded):
+            if change.action is Action.DELETE or (published and published.uploaded):
                 self._settled(change.key)
             self._tell(change, published)
         shown = {directory for directory, edited, _, _ in batch.edited if shows_on_page(edited)}

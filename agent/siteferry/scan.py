@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Final
 
 from siteferry.names import join_path
-from siteferry.tree import FileState, Tree, open_directory
+from siteferry.tree import FileState, Tree, clamp, open_directory
 
 DIGEST_BYTES: Final = 16
 
@@ -157,7 +157,7 @@ def _add(scan: DirectoryScan, entry: "os.DirEntry[str]") -> None:
         except FileNotFoundError:
             return
         kind = _FILE if stat.S_ISREG(status.st_mode) else _SYMLINK if stat.S_ISLNK(status.st_mode) else _OTHER
-        row = (kind, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        row = (kind, status.st_ino, status.st_size, clamp(status.st_mtime_ns), clamp(status.st_ctime_ns))
     scan.names.append(entry.name)
     scan.kinds += row[0]
     scan.inodes.append(row[1])

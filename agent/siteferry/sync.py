@@ -10,7 +10,7 @@ from siteferry.commit import Committer
 from siteferry.compare import Comparer, Comparison, apply_brake, settings_fingerprint
 from siteferry.config import Config
 from siteferry.diff import Excludes, Forced, Naming
-from siteferry.errors import ConfigError, IndexDamagedError
+from siteferry.errors import ConfigError, IndexDamagedError, SiteferryError
 from siteferry.head import Applied, Head
 from siteferry.headers import Headers
 from siteferry.lease import Control, Renewal
@@ -88,7 +88,11 @@ class Site:
         if self.holds_lease:
             return
         control = self._control or self._read_control()
-        control.acquire()
+        try:
+            control.acquire()
+        except SiteferryError:
+            self._control = None
+            raise
         self._renewal = self._s.renewal(control, self._config.lease)
         self._renewal.__enter__()
 
@@ -287,12 +291,13 @@ class Site:
         self._reporter.note("an earlier run was not finished: recovering")
         self.acquire()
         head = self._head()
+        if head.open is None:
+            return self.sync()  # another agent closed it meanwhile
         summary = Summary(recovered=True)
         self._load_cache(head, keep=False)
         first_open, opened = head.open, head.opened
-        assert first_open is not None
         with Tree(self._config.root) as tree, Plan() as plan, Disagreements() as found:
-            found.find(self._cache, self._s.objects, self._descriptor, opened or 0.0)
+            found.find(self._cache, self._s.objects, self._descriptor, opened=opened or 0.0, first_open=first_open)
             headers = self._changed_headers(head)
 
             def forced(key: str) -> str | None:

@@ -19,6 +19,14 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC 
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
+_MOST: Final = (1 << 63) - 1
+
+
+def clamp(time_ns: int) -> int:
+    """Keep a time within 64 bits: file systems hold later years than 2262, and any FTP user can set one."""
+    return max(-_MOST, min(time_ns, _MOST))
+
+
 @dataclass(frozen=True, slots=True)
 class FileState:
     """What tells one state of a file from another."""
@@ -32,7 +40,7 @@ class FileState:
     @classmethod
     def of(cls, status: os.stat_result) -> "FileState":
         """Take the state from a stat."""
-        return cls(status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        return cls(status.st_ino, status.st_size, clamp(status.st_mtime_ns), clamp(status.st_ctime_ns))
 
 
 class Tree:

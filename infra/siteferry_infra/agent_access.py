@@ -23,7 +23,6 @@ class AgentAccess(Construct):
         objects_arn: str,
         table: dynamodb.ITable,
         queues: Sequence[sqs.IQueue],
-        dead_letter_queues: Sequence[sqs.IQueue],
         parameter: ssm.IStringParameter,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -41,9 +40,7 @@ class AgentAccess(Construct):
                         "dynamodb:ConditionCheckItem",
                         "dynamodb:GetItem",
                         "dynamodb:PutItem",
-                        "dynamodb:Query",
                         "dynamodb:Scan",
-                        "dynamodb:UpdateItem",
                     ],
                     resources=[table.table_arn],
                 ),
@@ -52,7 +49,6 @@ class AgentAccess(Construct):
                     actions=[
                         "s3:AbortMultipartUpload",
                         "s3:GetObject",
-                        "s3:ListMultipartUploadParts",
                         "s3:PutObject",
                     ],
                     resources=[objects_arn],
@@ -62,13 +58,8 @@ class AgentAccess(Construct):
                 iam.PolicyStatement(sid="Listing", actions=["s3:ListBucket"], resources=[bucket.bucket_arn]),
                 iam.PolicyStatement(
                     sid="Jobs",
-                    actions=["sqs:GetQueueAttributes", "sqs:SendMessage"],
+                    actions=["sqs:SendMessage"],
                     resources=[queue.queue_arn for queue in queues],
-                ),
-                iam.PolicyStatement(
-                    sid="DeadJobs",
-                    actions=["sqs:GetQueueAttributes"],
-                    resources=[queue.queue_arn for queue in dead_letter_queues],
                 ),
             ],
         )

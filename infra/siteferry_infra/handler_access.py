@@ -29,7 +29,7 @@ _OBJECTS: Final[Mapping[JobKind, tuple[str, ...]]] = {
         "s3:PutObject",
     ),
 }
-_INDEX: Final = ("dynamodb:GetItem", "dynamodb:Query")
+_INDEX: Final = ("dynamodb:Query",)
 _READS_INDEX: Final[tuple[JobKind, ...]] = ("delete", "page")
 _SENDS: Final[Mapping[JobKind, tuple[JobKind, ...]]] = {
     "copy": ("invalidate",),

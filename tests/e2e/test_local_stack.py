@@ -40,7 +40,7 @@ def test_ftp_names_are_byte_exact(www: Any, encoding: str) -> None:
         assert name in client.nlst()
         client.rename(name, f"{name}.renamed")
         client.rename(f"{name}.renamed", name)
-    on_disk = os.path.join(os.fsencode(www.root), encoding.encode(), name.encode(encoding))  # noqa: PTH118, bytes
+    on_disk = os.path.join(os.fsencode(www.root), encoding.encode(), name.encode(encoding))
     assert Path(os.fsdecode(on_disk)).read_bytes() == b"coffee"
 
 

@@ -292,7 +292,7 @@ def test_a_missing_descriptor_says_to_deploy(site: Any, tmp_path: Path) -> None:
 
 def test_no_credentials_say_so(site: Any) -> None:
     """Without credentials the command ends with 77 and says where they may come from."""
-    environment = {name: "" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    environment = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "")
     environment["HOME"] = "/nonexistent"
     done = Agent(site, Path(site.config), environment).run("sync", code=77)
     assert "credentials" in done.stderr
