@@ -52,8 +52,7 @@ class Cache:
                 raise sqlite3.DatabaseError("another schema")
         except sqlite3.DatabaseError:
             db.close()
-            for suffix in ("", "-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            self._remove()
             db = sqlite3.connect(self._path, isolation_level=None)
             db.executescript(_SCHEMA)
             db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
@@ -64,6 +63,16 @@ class Cache:
     def close(self) -> None:
         """Close the database."""
         self._db.close()
+
+    def reset(self) -> None:
+        """Begin anew, with nothing."""
+        self._db.close()
+        self._remove()
+        self._db = self._open()
+
+    def _remove(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
 
     # ---- which index, and under which settings
 

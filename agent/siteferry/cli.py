@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -31,6 +32,7 @@ exit codes:
   3   deletes are held (see approve)    75  another sync of this site is running
   64  wrong usage                       77  no credentials, or not enough of them
   70  the index is damaged              78  wrong configuration
+  74  the state directory cannot be used
 """
 
 
@@ -45,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.remedy:
             print(f"           {error.remedy}", file=sys.stderr)
         return int(error.exit)
+    except (OSError, sqlite3.Error) as error:
+        print(f"siteferry: {error}", file=sys.stderr)
+        return int(Exit.IO_ERROR)
     except KeyboardInterrupt:
         return 130
 

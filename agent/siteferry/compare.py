@@ -1,14 +1,13 @@
 """From the tree and the cache to the plan: walk, skip what has not changed, diff the rest, apply the brake."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from siteferry.cache import Cache
 from siteferry.config import Brake
 from siteferry.diff import (
     Chosen,
-    DirectoryDiff,
     Forced,
     Naming,
     Settled,
@@ -18,11 +17,10 @@ from siteferry.diff import (
     select_subdirectories,
 )
 from siteferry.names import printable
-from siteferry.plan import DELETIONS, Action, Plan, Problem
+from siteferry.plan import DELETIONS, RECOVERED, Action, Change, Plan, Problem
 from siteferry.scan import DirectoryScan, UnreadableDirectory, walk
 from siteferry.tree import Tree
-from siteferry_contract.keys import key_to_path, root_directory
-from siteferry_contract.leaf import Entry
+from siteferry_contract.keys import encode_name, root_directory, split
 
 
 @dataclass(slots=True)
@@ -78,16 +76,32 @@ class Comparer:
             digest = scan.digest()
             if before and before[0] == digest and not self._force_all:
                 continue
+            hold = ""
             if not scan.path and not scan.names and self._cache.file_count():
-                result.hold_reason = "the root is empty, but files are published: is the file system mounted?"
-                result.unfinished.add(scan.key)
-                continue
-            chosen[scan.key] = self._diff(scan, plan, result, moved=bool(before and before[1] != scan.device))
+                hold = "the root is empty, but files are published: is the file system mounted?"
+            elif before and before[1] != scan.device:
+                place = printable(scan.path)
+                hold = f"{place} is on another file system than when it was published: is everything mounted?"
+            chosen[scan.key] = self._diff(scan, plan, result, hold)
             if scan.key not in result.unfinished:
                 result.digests[scan.key] = (digest, scan.device)
         return result
 
-    def _diff(self, scan: DirectoryScan, plan: Plan, result: Comparison, *, moved: bool) -> Chosen:
+    def plan_strays(self, strays: Iterable[str], tree: Tree, plan: Plan, comparison: Comparison) -> None:
+        """Plan the deletes of keys that are in the bucket but not in the index, unless the tree has their file.
+
+        A file that is there but not planned is being written or cannot be read: its object stays until that is over.
+        """
+        if comparison.unreadable or comparison.hold_reason:
+            return
+        for key in strays:
+            directory, name = split(key)
+            path = self._path(directory)
+            raws = {encode_name(name, "utf-8"), self._naming.raw_name(name)}
+            if not any(tree.is_regular_file(path, raw) for raw in raws):
+                plan.add([Change(Action.DELETE, RECOVERED, directory, path, name, self._naming.raw_name(name))])
+
+    def _diff(self, scan: DirectoryScan, plan: Plan, result: Comparison, hold: str) -> Chosen:
         entries = self._cache.entries(scan.key)
         chosen = choose(scan, self._naming, lambda: entries)
         found = diff(
@@ -103,39 +117,19 @@ class Comparer:
         plan.totals.deferred += len(found.deferred)
         if found.deferred:
             result.unfinished.add(scan.key)
-        if moved and any(change.action in (Action.DELETE, Action.DROP_DIRECTORY) for change in found.changes):
-            self._hold(scan, found, plan, result)
-            return chosen
         if any(change.action in DELETIONS for change in found.changes):
             result.deleting.add(scan.key)
-        plan.add(found.changes)
+            result.hold_reason = hold or result.hold_reason
+        plan.add(found.changes, hold=bool(hold))
         for dropped in found.dropped:
-            self._plan_gone(dropped, plan)
+            for directory in self._cache.beneath(dropped):
+                ended = list(self._cache.entries(directory).values())
+                plan.add(gone_directory(directory, self._path(directory), ended, self._naming), hold=bool(hold))
         return chosen
-
-    def _hold(self, scan: DirectoryScan, found: DirectoryDiff, plan: Plan, result: Comparison) -> None:
-        """Hold what another file system in a directory's place seems to have deleted."""
-        kept = [c for c in found.changes if c.action not in (Action.DELETE, Action.DROP_DIRECTORY)]
-        plan.add(kept)
-        beneath = sum(
-            len([e for e in self._cache.entries(d) if not e.endswith("/")])
-            for dropped in found.dropped
-            for d in self._cache.beneath(dropped)
-        )
-        plan.totals.held += beneath + sum(change.action is Action.DELETE for change in found.changes)
-        result.hold_reason = (
-            f"{printable(scan.path)} is on another file system than when it was published: is everything mounted?"
-        )
-        result.unfinished.add(scan.key)
-
-    def _plan_gone(self, dropped: str, plan: Plan) -> None:
-        for directory in self._cache.beneath(dropped):
-            entries: list[Entry] = list(self._cache.entries(directory).values())
-            plan.add(gone_directory(directory, self._path(directory), entries, self._naming.encoding))
 
     def _path(self, directory: str) -> bytes:
         """Give the path of a directory that the index knows, following raw names from the root down."""
-        prefix, encoding = self._naming.prefix, self._naming.encoding
+        prefix = self._naming.prefix
         if directory == root_directory(prefix):
             return b""
         parts: list[bytes] = []
@@ -143,26 +137,25 @@ class Comparer:
         for name in directory.removeprefix(prefix).split("/"):
             entry = self._cache.entry(at, f"{name}/")
             raw = entry.raw if entry else None
-            parts.append(raw if raw is not None else key_to_path(name, prefix="", encoding=encoding))
+            parts.append(raw if raw is not None else self._naming.raw_name(name))
             at = f"{at}/{name}" if at else name
         return b"/".join(parts)
 
 
-def apply_brake(plan: Plan, brake: Brake, published: int, approved: int | None, *, allowed: bool) -> str:
-    """Hold a plan's deletes if there are too many of them; gives the reason, or "".
+def apply_brake(plan: Plan, brake: Brake, published: int, approved: int | None, hold_reason: str) -> str:
+    """Hold a plan's deletes if there are too many of them; gives why any are held, or "".
 
-    `approved` is the number of deletes that a person let through; `allowed` is the setting `delete`.
+    `approved` is the number of deletes that a person let through; `hold_reason` is why some are held already.
     """
-    deletes = plan.totals.deletes
-    if not allowed:
-        plan.hold_deletes()
-        return "deletes are switched off (`delete = false` or --no-delete)" if deletes else ""
-    share = 100 * deletes / published if published else 0.0
-    too_many = deletes > brake.most or (deletes > brake.files and share > brake.percent)
-    if not too_many or (approved is not None and deletes <= approved):
+    deletes = plan.totals.deletes + plan.totals.held
+    if approved is not None and deletes <= approved:
+        plan.release_deletes()
         return ""
+    share = 100 * deletes / published if published else 100.0
+    if deletes <= brake.most and (deletes <= brake.files or share <= brake.percent):
+        return hold_reason
     plan.hold_deletes()
-    return (
+    return hold_reason or (
         f"{deletes} of {published} published files are gone ({share:.0f} %): more than may be deleted without"
         " a person's word; look at `siteferry sync --dry-run`, then `siteferry approve`"
     )

@@ -104,6 +104,11 @@ def _config(table: "_Table") -> Config:
         aws=_aws(table.table("aws")),
     )
     table.refuse_the_rest()
+    if config.state_dir.resolve().is_relative_to(config.root.resolve()):
+        raise ConfigError(
+            f"{table.file}: `state_dir` {config.state_dir} is inside `root`: it would be published",
+            "put it elsewhere; the default is /var/lib/siteferry/SITE",
+        )
     return config
 
 

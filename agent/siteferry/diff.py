@@ -45,10 +45,14 @@ class Naming:
 
     def raw_if_differs(self, name: str, raw: bytes) -> bytes | None:
         """Give the raw name where it must be recorded."""
+        return None if self.raw_name(name) == raw else raw
+
+    def raw_name(self, name: str) -> bytes:
+        """Give the raw name that a name stands for if nothing else is recorded."""
         try:
-            return None if encode_name(name, self.encoding) == raw else raw
+            return encode_name(name, self.encoding)
         except UnicodeEncodeError:
-            return raw
+            return encode_name(name, "utf-8")  # no name on this site's host
 
 
 @dataclass(slots=True)
@@ -134,7 +138,7 @@ def diff(
         if not isinstance(old, SubdirectoryEntry) or old.raw != naming.raw_if_differs(name, raw):
             change(Action.ADD_DIRECTORY, "new", name, raw)
     for entry in entries.values():
-        raw = entry.raw if entry.raw is not None else encode_name(entry.name, naming.encoding)
+        raw = entry.raw if entry.raw is not None else naming.raw_name(entry.name)
         if isinstance(entry, FileEntry) and entry.name not in chosen.files:
             change(Action.DELETE, "gone", entry.name, raw)
         elif isinstance(entry, SubdirectoryEntry) and entry.name not in chosen.subdirectories:
@@ -143,11 +147,11 @@ def diff(
     return result
 
 
-def gone_directory(directory: str, path: bytes, entries: Iterable[Entry], encoding: Encoding) -> list[Change]:
+def gone_directory(directory: str, path: bytes, entries: Iterable[Entry], naming: Naming) -> list[Change]:
     """Plan the end of a directory that is no longer there."""
     changes = [Change(Action.GONE, GONE_WITH_DIRECTORY, directory, path)]
     for entry in entries:
-        raw = entry.raw if entry.raw is not None else encode_name(entry.name, encoding)
+        raw = entry.raw if entry.raw is not None else naming.raw_name(entry.name)
         action = Action.DELETE if isinstance(entry, FileEntry) else Action.DROP_DIRECTORY
         changes.append(Change(action, GONE_WITH_DIRECTORY, directory, path, entry.name, raw))
     return changes
@@ -205,5 +209,16 @@ def _publishable(scan: DirectoryScan, raw: bytes, naming: Naming, *, directories
 
 
 def _compile(globs: Iterable[str]) -> Callable[[bytes], object] | None:
-    patterns = [fnmatch.translate(glob).encode() for glob in globs]
+    """Compile globs to match raw names, whichever of the two encodings a name is in."""
+    raws = {raw for glob in globs for raw in _raw_globs(glob)}
+    # Latin-1 maps bytes to characters one to one, so that fnmatch, which knows only text, works on bytes.
+    patterns = [fnmatch.translate(raw.decode("latin-1")).encode("latin-1") for raw in sorted(raws)]
     return re.compile(b"|".join(b"(?:%s)" % pattern for pattern in patterns)).match if patterns else None
+
+
+def _raw_globs(glob: str) -> Iterable[bytes]:
+    yield glob.encode("utf-8", "surrogateescape")
+    try:
+        yield glob.encode("latin-1")
+    except UnicodeEncodeError:
+        return

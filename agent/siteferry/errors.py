@@ -6,6 +6,7 @@ SiteferryError            ends the command; has an exit code and says what to do
 ├── RootError             the tree is not there
 ├── AccessError           no credentials, or AWS refuses them
 ├── UnavailableError      AWS cannot be reached, or answers with an error of its own
+├── StateError            the state directory cannot be used
 ├── BusyError             another sync is running
 ├── LeaseLostError        another agent took the site over
 └── IndexDamagedError     the index cannot be read, or is not what the head says
@@ -31,6 +32,7 @@ class Exit(IntEnum):
     NO_INPUT = 66
     UNAVAILABLE = 69
     SOFTWARE = 70
+    IO_ERROR = 74
     BUSY = 75
     NO_PERMISSION = 77
     CONFIG = 78
@@ -77,6 +79,12 @@ class UnavailableError(SiteferryError):
 
     exit = Exit.UNAVAILABLE
     retryable = True
+
+
+class StateError(SiteferryError):
+    """The state directory cannot be used."""
+
+    exit = Exit.IO_ERROR
 
 
 class BusyError(SiteferryError):

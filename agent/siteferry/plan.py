@@ -41,6 +41,10 @@ GONE_WITH_DIRECTORY: Final = "directory gone"
 """The reason of what ends because its whole directory is no longer there."""
 
 
+RECOVERED: Final = "recovered"
+"""The reason of what an unfinished run may have left behind."""
+
+
 class Phase(IntEnum):
     """The order of effects.
 
@@ -114,6 +118,9 @@ class Totals:
     """Changes of the index alone."""
     deferred: int = 0
     held: int = 0
+    """Deletes that a safety rule keeps back."""
+    kept: int = 0
+    """Deletes that the operator switched off."""
     reasons: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -130,7 +137,7 @@ class Plan:
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute(
             "CREATE TABLE change (phase INTEGER, directory TEXT, path BLOB, name TEXT, action TEXT, reason TEXT,"
-            " raw BLOB, inode INTEGER, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,"
+            " raw BLOB, held INTEGER, inode INTEGER, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,"
             " PRIMARY KEY (phase, directory, name, action)) WITHOUT ROWID"
         )
         self._db.execute("BEGIN")
@@ -142,15 +149,16 @@ class Plan:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
-    def add(self, changes: Iterable[Change]) -> None:
-        """Add changes. The same change twice is one."""
+    def add(self, changes: Iterable[Change], *, hold: bool = False) -> None:
+        """Add changes; with `hold`, the deletes among them as held. The same change twice is one."""
         for change in changes:
             state = change.state
             inode, size, mtime_ns, ctime_ns = (
                 (_signed(state.inode), state.size, state.mtime_ns, state.ctime_ns) if state else (None, 0, 0, 0)
             )
+            held = hold and change.action in DELETIONS
             added = self._db.execute(
-                "INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     change.phase,
                     change.directory,
@@ -159,29 +167,36 @@ class Plan:
                     change.action,
                     change.reason,
                     change.raw,
+                    held,
                     inode,
                     size,
                     mtime_ns,
                     ctime_ns,
                 ),
             ).rowcount
-            if added:
+            if added and held:
+                self.totals.held += change.action is Action.DELETE
+            elif added:
                 self._count(change, size)
 
-    def hold_deletes(self) -> None:
-        """Take every delete out of the plan, and count it as held."""
-        marks = ", ".join("?" * len(DELETIONS))
-        self._db.execute(f"DELETE FROM change WHERE action IN ({marks})", tuple(DELETIONS))  # noqa: S608
-        self.totals.held += self.totals.deletes
-        self.totals.deletes = 0
-        row = self._db.execute("SELECT count(*) FROM change WHERE action NOT IN ('put', 'delete')").fetchone()
-        self.totals.others = row[0]
+    def hold_deletes(self) -> bool:
+        """Hold every delete, those of directories too; tells whether there was any."""
+        return self._set_held(held=True)
+
+    def release_deletes(self) -> None:
+        """Hold no delete any more."""
+        self._set_held(held=False)
+
+    def has(self, action: Action, directory: str, name: str) -> bool:
+        """Tell whether a change is planned."""
+        query = "SELECT 1 FROM change WHERE phase IN (0, 1, 2) AND directory = ? AND name = ? AND action = ?"
+        return self._db.execute(query, (directory, name, action)).fetchone() is not None
 
     def chunks(self, phase: Phase) -> Iterator[Sequence[Change]]:
         """Give the changes of a phase, cut by directory, at most CHUNK at a time."""
         chunk: list[Change] = []
         order = "DESC" if phase is Phase.ENDS else "ASC"
-        for change in self._changes("WHERE phase = ?", (phase,), order):
+        for change in self._changes("WHERE phase = ? AND NOT held", (phase,), order):
             if chunk and (chunk[0].directory != change.directory or len(chunk) >= CHUNK):
                 yield chunk
                 chunk = []
@@ -190,8 +205,8 @@ class Plan:
             yield chunk
 
     def changes(self) -> Iterator[Change]:
-        """Give all changes, in the order in which they would be made."""
-        return self._changes("", (), "ASC")
+        """Give all changes that are not held, in the order in which they would be made."""
+        return self._changes("WHERE NOT held", (), "ASC")
 
     def _changes(self, where: str, values: tuple[int, ...], order: str) -> Iterator[Change]:
         query = f"{_SELECT} {where} ORDER BY phase, directory {order}, name"
@@ -199,6 +214,19 @@ class Plan:
         for row in rows:
             state = FileState(row[6] % (1 << 64), *row[7:10]) if row[6] is not None else None
             yield Change(Action(row[0]), row[1], row[2], row[3], row[4], row[5], state)
+
+    def _set_held(self, *, held: bool) -> bool:
+        marks = ", ".join("?" * len(DELETIONS))
+        changed = self._db.execute(
+            f"UPDATE change SET held = ? WHERE held = ? AND action IN ({marks})",  # noqa: S608
+            (held, not held, *DELETIONS),
+        ).rowcount
+        count = "SELECT count(*) FROM change WHERE "
+        deletes = self._db.execute(count + "action = 'delete'").fetchone()[0]
+        self.totals.held, self.totals.deletes = (deletes, 0) if held else (0, deletes)
+        others = self._db.execute(count + "action NOT IN ('put', 'delete') AND NOT held").fetchone()
+        self.totals.others = others[0]
+        return bool(changed)
 
     def _count(self, change: Change, size: int) -> None:
         totals = self.totals

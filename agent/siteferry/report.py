@@ -29,6 +29,8 @@ class Summary:
     failed: int = 0
     deferred: int = 0
     held: int = 0
+    kept: int = 0
+    """Deletes that the operator switched off."""
     hold_reason: str = ""
     problems: int = 0
     recovered: bool = False
@@ -57,6 +59,7 @@ class Summary:
             (self.failed, "failed"),
             (self.deferred, "deferred (still being written)"),
             (self.held, "deletes held"),
+            (self.kept, "deletes left out (switched off)"),
             (self.problems, "names cannot be published (see `siteferry status`)"),
         ):
             parts += [f"{count} {word}"] if count else []
@@ -247,6 +250,7 @@ def describe_totals(totals: Totals) -> str:
         ]
     parts += [f"{totals.deferred} deferred (still being written)"] if totals.deferred else []
     parts += [f"{totals.held} deletes held"] if totals.held else []
+    parts += [f"{totals.kept} deletes left out (switched off)"] if totals.kept else []
     return ", ".join(parts)
 
 

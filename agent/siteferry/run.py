@@ -8,7 +8,7 @@ import functools
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -23,7 +23,7 @@ from siteferry.errors import (
     UnavailableError,
 )
 from siteferry.outbox import Outbox
-from siteferry.plan import GONE_WITH_DIRECTORY, Action, Change, Phase, Plan, is_index
+from siteferry.plan import GONE_WITH_DIRECTORY, RECOVERED, Action, Change, Phase, Plan, is_index
 from siteferry.publish import Published, Publisher, describe
 from siteferry.report import Reporter, Summary
 from siteferry.tree import FileState, Tree, is_regular_file
@@ -111,35 +111,23 @@ class Effects:
                         break
                     flying.append(self._begin(changes))
                     while sum(len(chunk.uploads) for chunk in flying) > self._w.ahead or len(flying) > self._w.ahead:
-                        self._finish(flying.popleft())
+                        self._finish(flying[0])
+                        flying.popleft()
                 while flying:
-                    self._finish(flying.popleft())
+                    self._finish(flying[0])
+                    flying.popleft()
             finally:
+                # After an error: no upload may still be under way when the lease is given up.
+                uploads = [future for chunk in flying for _, future in chunk.uploads]
+                for future in uploads:
+                    future.cancel()
+                wait(uploads)
                 for chunk in flying:
-                    for _, future in chunk.uploads:
-                        future.cancel()
-                    for _, future in chunk.uploads:
-                        if not future.cancelled():
-                            future.exception()
                     chunk.close()
             self._flush()
             self._w.outbox.flush()
             if self._summary.stopped:
                 return
-
-    @property
-    def outbox(self) -> Outbox:
-        """The run's jobs."""
-        return self._w.outbox
-
-    def delete_stray(self, directory: str, name: str) -> None:
-        """Commit as deleted what is in the bucket but neither in the index nor in the tree (rule 4)."""
-        change = Change(Action.DELETE, "recovered", directory, b"", name)
-        self._edit(directory, {name: (change, None)}, gone=not self._w.cache.is_known(directory))
-
-    def flush(self) -> None:
-        """Commit what is edited."""
-        self._flush()
 
     # ---- uploads
 
@@ -173,14 +161,13 @@ class Effects:
     def _finish(self, chunk: _Chunk) -> None:
         """Wait for a chunk's uploads, and edit its leaves."""
         edits: dict[str, tuple[Change, Published | None]] = {}
-        try:
-            for change, future in chunk.uploads:
-                published = self._settle(change, future.result)
-                if published:
-                    edits[change.name] = (change, published)
-        finally:
-            chunk.close()
+        for change, future in chunk.uploads:
+            published = self._settle(change, future.result)
+            if published:
+                edits[change.name] = (change, published)
+        chunk.close()
         others = [change for change in chunk.changes if change.action is not Action.PUT]
+        directory = chunk.changes[0].directory
         gone = any(change.reason == GONE_WITH_DIRECTORY for change in others)
         if gone and self._w.tree.is_directory(others[0].path):
             # It came back since the scan: the next run looks at it anew.
@@ -191,7 +178,9 @@ class Effects:
             if change.name:
                 edits[name] = (change, None)
         if edits or gone or any(change.action is Action.CREATE for change in others):
-            self._edit(chunk.changes[0].directory, edits, gone=gone)
+            # What is recovered in a directory that the index does not know is no reason to make that directory.
+            nowhere = all(change.reason == RECOVERED for change, _ in edits.values()) and bool(edits)
+            self._edit(directory, edits, gone=gone or (nowhere and not self._w.cache.is_known(directory)))
 
     def _settle(self, change: Change, result: Callable[[], Published]) -> Published | None:
         try:
@@ -228,7 +217,8 @@ class Effects:
                     else:
                         kept.append(change)
         except OSError:
-            # Its end, if it is one, is the next run's.
+            if not self._w.tree.is_directory(deletes[0].path):
+                return list(changes)
             self.unfinished.add(deletes[0].directory)
         return kept
 

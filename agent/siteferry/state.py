@@ -34,7 +34,12 @@ class StateDirectory:
 
     def lock(self) -> None:
         """Lock the site on this host until the process ends; raises BusyError that names the holder."""
-        descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            raise ConfigError(
+                f"{self.path / 'lock'}: {error.strerror}", f"was siteferry run as another user? chown -R {self.path}"
+            ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -58,7 +63,7 @@ class StateDirectory:
         """Tell whether a process holds the lock."""
         try:
             descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except OSError:
             return False
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

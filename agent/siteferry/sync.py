@@ -1,6 +1,7 @@
 """One site's runs, from the head to the close (DESIGN: section 5)."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +11,7 @@ from siteferry.commit import Committer
 from siteferry.compare import Comparer, Comparison, apply_brake, settings_fingerprint
 from siteferry.config import Config
 from siteferry.diff import Excludes, Forced, Naming
-from siteferry.errors import ConfigError, IndexDamagedError, SiteferryError
+from siteferry.errors import ConfigError, IndexDamagedError, SiteferryError, StateError
 from siteferry.head import Applied, Head
 from siteferry.headers import Headers
 from siteferry.lease import Control, Renewal
@@ -25,7 +26,8 @@ from siteferry.settle import Settling, has_own_clock
 from siteferry.state import StateDirectory
 from siteferry.tree import Tree
 from siteferry_contract.descriptor import Descriptor, HeaderRule
-from siteferry_contract.keys import join, split
+from siteferry_contract.errors import ContractError
+from siteferry_contract.keys import join
 
 REQUESTS_PER_LEASE: Final = 2.5
 """A request may take at most this part of a lease, all its retries included (rule 7)."""
@@ -113,6 +115,20 @@ class Site:
 
     def sync(self) -> Summary:
         """Make one run; raises SiteferryError, and then nothing is lost: the next run recovers."""
+        try:
+            return self._sync()
+        except (sqlite3.DatabaseError, ContractError) as error:
+            # The cache is a copy: it is made anew, and the run, if one was open, recovered.
+            self._reporter.note(f"the cache is damaged ({error}): making it anew")
+        try:
+            self._cache.reset()
+            return self._sync()
+        except (sqlite3.DatabaseError, ContractError) as error:
+            raise StateError(
+                f"state_dir {self._config.state_dir}: {error}", "is the disk full, or are its files another user's?"
+            ) from error
+
+    def _sync(self) -> Summary:
         if not self.holds_lease:
             self._read_control()
         head = self._head()
@@ -121,20 +137,24 @@ class Site:
         self._load_cache(head)
         summary = Summary()
         with Tree(self._config.root) as tree, Plan() as plan:
-            comparison = self._compare(tree, plan, self._changed_headers(head), summary)
-            if plan.totals.empty:
-                self._cache.set_digests(self._finished(comparison, set(), held=bool(summary.hold_reason)))
+            forced = self._changed_headers(head)
+            comparison = self._compare(tree, plan, forced, summary)
+            nothing_to_record = forced is None or bool(comparison.unfinished)
+            if plan.totals.empty and nothing_to_record:
+                self._cache.set_digests(self._finished(comparison, set()))
             else:
                 self._reporter.planned(plan.totals)
                 self.acquire()
                 if (self._head().epoch, self._head().run, self._head().open) != (head.epoch, head.run, None):
-                    return self.sync()  # another agent made a run meanwhile: the plan is out of date
-                self._carry_out(tree, plan, comparison, summary, self._changed_headers(head))
+                    return self._sync()  # another agent made a run meanwhile: the plan is out of date
+                self._carry_out(tree, plan, comparison, summary, forced)
         return summary
 
     def dry_run(self, *, as_json: bool) -> Summary:
         """Show what a run would do."""
-        head = self._read_control().head
+        # Of a table without a head it makes none: nothing is changed.
+        head = self._s.index.read_head() or Head.first()
+        self._check_applied(head)
         if head.open is not None:
             self._reporter.note("an earlier run was not finished: a sync recovers it first, which may find more to do")
         self._load_cache(head, keep=head.open is None)
@@ -200,7 +220,14 @@ class Site:
 
     # ---- compare
 
-    def _compare(self, tree: Tree, plan: Plan, forced: Forced | None, summary: Summary) -> Comparison:
+    def _compare(
+        self,
+        tree: Tree,
+        plan: Plan,
+        forced: Forced | None,
+        summary: Summary,
+        disagreements: Disagreements | None = None,
+    ) -> Comparison:
         settling = Settling(
             self._config.settle,
             self._s.clock.now,
@@ -215,11 +242,24 @@ class Site:
             force_all=forced is not None,
         )
         comparison = comparer.compare(tree, plan)
-        approved = self._state.approved_deletes()
-        reason = apply_brake(plan, self._config.brake, self._cache.file_count(), approved, allowed=self._config.delete)
-        summary.hold_reason = reason or comparison.hold_reason
-        summary.deferred, summary.held = plan.totals.deferred, plan.totals.held
-        if reason:
+        if disagreements and self._config.delete:
+            comparer.plan_strays(disagreements.strays(), tree, plan, comparison)
+        elif disagreements:
+            for stray in disagreements.strays():
+                disagreements.resolve(stray)
+        if self._config.delete:
+            summary.hold_reason = apply_brake(
+                plan,
+                self._config.brake,
+                self._cache.file_count(),
+                self._state.approved_deletes(),
+                comparison.hold_reason,
+            )
+        else:
+            plan.hold_deletes()
+            plan.totals.kept, plan.totals.held = plan.totals.held, 0
+        summary.deferred, summary.held, summary.kept = plan.totals.deferred, plan.totals.held, plan.totals.kept
+        if summary.hold_reason or not self._config.delete:
             comparison.unfinished |= comparison.deleting
         for problem in comparison.unreadable:
             summary.fail(problem.path, problem.reason)
@@ -227,8 +267,8 @@ class Site:
         return comparison
 
     @staticmethod
-    def _finished(comparison: Comparison, unfinished: set[str], *, held: bool) -> list[tuple[str, bytes, int]]:
-        skip = comparison.unfinished | unfinished | (comparison.deleting if held else set())
+    def _finished(comparison: Comparison, unfinished: set[str]) -> list[tuple[str, bytes, int]]:
+        skip = comparison.unfinished | unfinished
         return [(key, *row) for key, row in comparison.digests.items() if key not in skip]
 
     # ---- effects
@@ -270,7 +310,6 @@ class Site:
         control = self._control
         assert control is not None
         summary.closed = closed
-        held = bool(summary.held)
         if summary.deleted:
             self._state.use_approval()
         if not closed:
@@ -282,7 +321,7 @@ class Site:
         control.close_run(applied)
         self._cache.set_version(Version(control.head.epoch, control.head.run))
         if not summary.stopped:
-            self._cache.set_digests(self._finished(comparison, effects.unfinished, held=held))
+            self._cache.set_digests(self._finished(comparison, effects.unfinished))
 
     # ---- recovery
 
@@ -292,7 +331,7 @@ class Site:
         self.acquire()
         head = self._head()
         if head.open is None:
-            return self.sync()  # another agent closed it meanwhile
+            return self._sync()  # another agent closed it meanwhile
         summary = Summary(recovered=True)
         self._load_cache(head, keep=False)
         first_open, opened = head.open, head.opened
@@ -303,17 +342,12 @@ class Site:
             def forced(key: str) -> str | None:
                 return "recovered" if found.is_suspect(key) else headers(key) if headers else None
 
-            comparison = self._compare(tree, plan, forced, summary)
+            comparison = self._compare(tree, plan, forced, summary, found)
             self._reporter.planned(plan.totals)
             effects = self._begin(tree, summary, forced, found.resolve)
             effects.carry_out(plan)
             if not summary.stopped:
-                for stray in found.strays():
-                    if self._config.delete:
-                        effects.delete_stray(*split(stray))
-                    found.resolve(stray)
-                effects.flush()
-                self._jobs_again(effects.outbox, first_open)
+                self._jobs_again(Outbox(self._s.queues, self._descriptor, summary.run or 0), first_open)
             left = found.count()
             if left:
                 self._reporter.note(f"{left} objects still differ from the index: the run stays open")

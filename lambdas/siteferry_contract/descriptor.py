@@ -97,10 +97,17 @@ class Descriptor:
         if fields.keys() != known:
             differing = sorted(map(str, fields.keys() ^ known))
             raise ContractError(f"the site descriptor has other fields than this release knows: {', '.join(differing)}")
+        try:
+            return cls._decode(fields)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ContractError(f"the site descriptor has a field of the wrong type: {error!r}") from error
+
+    @classmethod
+    def _decode(cls, fields: Mapping[str, Any]) -> "Descriptor":
         queues = fields["queues"]
         if not isinstance(queues, dict) or queues.keys() != set(JOB_KINDS):
             raise ContractError(f"the site descriptor's queues are {queues!r}, expected one URL for each job kind")
-        rules = tuple(CopyRule(_text(rule, "from"), _text(rule, "to")) for rule in fields["copy_rules"])
+        rules = tuple(CopyRule(_text(rule, "from"), _text(rule, "to")) for rule in _list(fields, "copy_rules"))
         check_rules(rules)
         if not isinstance(fields["directory_pages"], bool):
             raise ContractError("the site descriptor's directory_pages is not a boolean")
@@ -112,8 +119,10 @@ class Descriptor:
             directory_pages=fields["directory_pages"],
             copy_rules=rules,
             header_rules=tuple(
-                HeaderRule(_text(rule, "match"), {name: _text(rule["headers"], name) for name in rule["headers"]})
-                for rule in fields["header_rules"]
+                HeaderRule(
+                    _text(rule, "match"), {name: _text(rule["headers"], name) for name in rule["headers"].keys()}
+                )
+                for rule in _list(fields, "header_rules")
             ),
         )
 
@@ -122,4 +131,11 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str):
         raise ContractError(f"the site descriptor's {name!r} is {value!r}, not a string")
+    return value
+
+
+def _list(fields: Mapping[str, Any], name: str) -> list[Any]:
+    value = fields[name]
+    if not isinstance(value, list):
+        raise ContractError(f"the site descriptor's {name!r} is {value!r}, not a list")
     return value

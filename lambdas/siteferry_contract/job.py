@@ -23,8 +23,8 @@ MAX_MESSAGE_BYTES: Final = 250_000
 MAX_NAMES: Final[dict[JobKind, int]] = {"copy": 100, "delete": 1000, "page": 100, "invalidate": 1000}
 """Names in one job: what a handler settles well within its time-out; 1,000 keys is also one DeleteObjects request."""
 
-EVERYTHING: Final = "*"
-"""The name, in an invalidate job, of the whole site."""
+EVERYTHING: Final = "/"
+"""The name, in an invalidate job, of the whole site. No key begins with a slash."""
 
 _VERSION: Final = 1
 _ENVELOPE_BYTES: Final = 400
