@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from siteferry.cache import Cache
 from siteferry.clock import HostClock
 from siteferry.config import Config
 from siteferry.ports import DescriptorSource
@@ -25,11 +28,22 @@ class OpenSite:
 
 
 @contextmanager
-def open_site(config: Config, reporter: Reporter, clock: HostClock) -> Iterator[OpenSite]:
-    """Lock the site on this host and connect it; raises SiteferryError."""
+def open_site(config: Config, reporter: Reporter, clock: HostClock, *, to_look: bool = False) -> Iterator[OpenSite]:
+    """Lock the site on this host and connect it; raises SiteferryError.
+
+    `to_look`: only for a dry run, which may be made beside a daemon: without the lock, on a copy of the cache.
+    """
     state = StateDirectory(config.state_dir)
-    state.lock()
-    try:
+    with ExitStack() as stack:
+        cache = state.cache
+        if to_look:
+            cache = Path(stack.enter_context(TemporaryDirectory(prefix="siteferry-"))) / cache.name
+            if Cache.is_readable(state.cache):
+                with closing(Cache(state.cache, read_only=True)) as original:
+                    original.copy(cache)
+        else:
+            state.lock()
+            stack.callback(state.unlock)
         # After the lock, which may refuse: boto3 takes a third of a second to import.
         from siteferry.aws.descriptor import SsmDescriptor  # noqa: PLC0415
         from siteferry.aws.index import DynamoIndex  # noqa: PLC0415
@@ -50,10 +64,8 @@ def open_site(config: Config, reporter: Reporter, clock: HostClock) -> Iterator[
                 clock=clock,
                 executor=executor,
             )
-            site = Site(config, descriptor, services, state, reporter, clock.stop.is_set)
+            site = Site(config, descriptor, services, state, reporter, clock.stop.is_set, cache)
             try:
                 yield OpenSite(site, descriptor, source, state)
             finally:
                 site.close()
-    finally:
-        state.unlock()

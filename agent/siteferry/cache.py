@@ -41,9 +41,27 @@ class Version:
 class Cache:
     """The agent's copy of the index. Raises sqlite3.Error."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
-        self._db = self._open()
+        self._last: Leaf | None = None
+        self._db = _connect_to_read(path) if read_only else self._open()
+
+    @staticmethod
+    def is_readable(path: Path) -> bool:
+        """Tell whether there is a cache of this release."""
+        try:
+            db = _connect_to_read(path)
+        except sqlite3.Error:
+            return False
+        db.close()
+        return True
+
+    def copy(self, path: Path) -> None:
+        """Write a consistent copy, also while its owner works with it."""
+        target = sqlite3.connect(path)
+        with target:
+            self._db.backup(target)
+        target.close()
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None)
@@ -122,11 +140,14 @@ class Cache:
         return [row[0] for row in rows]
 
     def leaf(self, directory: str, bound: str) -> Leaf:
-        """Give one leaf, which must exist."""
+        """Give one leaf, which must exist. The last one is remembered: names come by the directory."""
+        if self._last and (self._last.directory, self._last.bound) == (directory, bound):
+            return self._last
         row = self._db.execute(
             "SELECT run, had_delete, gone, blob FROM leaf WHERE directory = ? AND bound = ?", (directory, bound)
         ).fetchone()
-        return Leaf(directory, bound, row[0], bool(row[1]), bool(row[2]), decode_entries(row[3]))
+        self._last = Leaf(directory, bound, row[0], bool(row[1]), bool(row[2]), decode_entries(row[3]))
+        return self._last
 
     def leaves(self, directory: str) -> list[Leaf]:
         """Give a directory's leaves in order."""
@@ -135,7 +156,8 @@ class Cache:
     def leaf_for(self, directory: str, sort_name: str) -> Leaf | None:
         """Give the leaf in whose range a name lies."""
         bounds = self.bounds(directory)
-        return self.leaf(directory, bounds[bisect_right(bounds, sort_name) - 1]) if bounds else None
+        position = bisect_right(bounds, sort_name) - 1
+        return self.leaf(directory, bounds[position]) if position >= 0 else None
 
     def entry(self, directory: str, sort_name: str) -> Entry | None:
         """Give one entry, or None."""
@@ -145,13 +167,14 @@ class Cache:
                 return entry
         return None
 
-    def all_leaves(self) -> Iterator[Leaf]:
-        """Give every leaf, by directory and bound."""
+    def all_leaves(self) -> Iterator[tuple[Leaf, str | None]]:
+        """Give every leaf by directory and bound, and the bound at which its range ends (None: with the directory)."""
         rows = self._db.execute(
-            "SELECT directory, bound, run, had_delete, gone, blob FROM leaf ORDER BY directory, bound"
+            "SELECT directory, bound, run, had_delete, gone, blob,"
+            " lead(bound) OVER (PARTITION BY directory ORDER BY bound) FROM leaf ORDER BY directory, bound"
         )
         for row in rows:
-            yield Leaf(row[0], row[1], row[2], bool(row[3]), bool(row[4]), decode_entries(row[5]))
+            yield Leaf(row[0], row[1], row[2], bool(row[3]), bool(row[4]), decode_entries(row[5])), row[6]
 
     def entries(self, directory: str) -> dict[str, Entry]:
         """Give a directory's entries by sort name.
@@ -176,10 +199,10 @@ class Cache:
     def beneath(self, directory: str) -> list[str]:
         """Give a directory and all beneath it that the index has as existing, deepest last."""
         if not directory:
-            query = "SELECT DISTINCT directory FROM leaf WHERE NOT gone ORDER BY directory"
+            query = "SELECT DISTINCT directory FROM leaf WHERE (NOT gone OR files > 0) ORDER BY directory"
             return [row[0] for row in self._db.execute(query)]
         rows = self._db.execute(
-            "SELECT DISTINCT directory FROM leaf WHERE NOT gone AND (directory = ?1"
+            "SELECT DISTINCT directory FROM leaf WHERE (NOT gone OR files > 0) AND (directory = ?1"
             " OR (directory >= ?1 || '/' AND directory < ?1 || '0')) ORDER BY directory",  # "0" follows "/"
             (directory,),
         )
@@ -242,6 +265,7 @@ class Cache:
     # ----
 
     def _put(self, leaf: Leaf) -> None:
+        self._last = None
         self._db.execute(
             "INSERT OR REPLACE INTO leaf VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
@@ -261,6 +285,18 @@ class Cache:
 
     def _transaction(self) -> "_Transaction":
         return _Transaction(self._db)
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a cache without ever changing or replacing it; raises sqlite3.Error."""
+    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+    try:
+        if db.execute("PRAGMA user_version").fetchone()[0] != _SCHEMA_VERSION:
+            raise sqlite3.DatabaseError("another schema")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
 
 
 class _Transaction:

@@ -1,6 +1,7 @@
 """The `siteferry` command. Imports what a command needs only when it runs."""
 
 import argparse
+import io
 import signal
 import sqlite3
 import sys
@@ -38,6 +39,9 @@ exit codes:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name must not end a run on a latin-1 terminal
     try:
         options = _parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = options.command
@@ -114,7 +118,7 @@ def _sync(options: argparse.Namespace) -> int:
     from siteferry.app import open_site  # noqa: PLC0415
     from siteferry.status import record  # noqa: PLC0415
 
-    with open_site(config, reporter, clock) as opened:
+    with open_site(config, reporter, clock, to_look=options.dry_run) as opened:
         if options.dry_run:
             return _exit(opened.site.dry_run(as_json=options.json))
         try:
@@ -133,8 +137,10 @@ def _run(options: argparse.Namespace) -> int:
     from siteferry.app import open_site  # noqa: PLC0415
     from siteferry.daemon import run_daemon  # noqa: PLC0415
 
-    with open_site(config, reporter, clock) as opened:
-        run_daemon(opened, config, reporter, clock)
+    again = True
+    while again:
+        with open_site(config, reporter, clock) as opened:
+            again = run_daemon(opened, config, reporter, clock)
     return int(Exit.DONE)
 
 

@@ -74,19 +74,21 @@ def edit_directory(
 
     A directory without a leaf gets one. One that is gone has all its leaves marked.
     """
-    bounds = cache.bounds(directory)
+    known = cache.bounds(directory)
+    # Without its first leaf, a directory was split by a commit that was cut short: handlers need one for every name.
+    bounds = known if known[:1] == [""] else ["", *known]
     touched: dict[str, dict[str, Edit]] = {}
     for name, edit in edits.items():
-        bound = bounds[bisect_right(bounds, name) - 1] if bounds else ""
+        bound = bounds[bisect_right(bounds, name) - 1]
         touched.setdefault(bound, {})[name] = edit
-    for bound in (bounds or [""]) if gone or not edits else []:
+    for bound in bounds if gone or not edits else bounds[:1] if not known or known[0] else []:
         touched.setdefault(bound, {})
-    first = Leaf(directory, "", run, had_delete=False, gone=False, entries=())
+    first = Leaf(directory, "", run, had_delete=bool(known), gone=False, entries=())
     leaves: list[Leaf] = []
     edited: list[Edited] = []
     for bound, part in sorted(touched.items()):
         following = bisect_right(bounds, bound)
-        old = cache.leaf(directory, bound) if bounds else first
+        old = cache.leaf(directory, bound) if bound in known else first
         new, changed = edit_leaf(old, part, run, gone=gone, end=bounds[following] if following < len(bounds) else None)
         leaves += new
         edited += changed

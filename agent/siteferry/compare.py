@@ -13,7 +13,7 @@ from siteferry.diff import (
     Settled,
     choose,
     diff,
-    gone_directory,
+    ended_directory,
     select_subdirectories,
 )
 from siteferry.names import printable
@@ -33,9 +33,13 @@ class Comparison:
     """Directories that must be looked at again whatever this run does."""
     deleting: set[str] = field(default_factory=set)
     """Directories in which something is gone."""
+    forced_left: bool = False
+    """Something that must be put is deferred."""
     unreadable: list[Problem] = field(default_factory=list)
     hold_reason: str = ""
     """Why deletes are held; empty if none are."""
+    approved: bool = False
+    """A person's approval is used."""
 
 
 class Comparer:
@@ -48,10 +52,9 @@ class Comparer:
         *,
         settled: Settled,
         forced: Forced = lambda _: None,
-        force_all: bool = False,
     ) -> None:
         self._cache, self._naming = cache, naming
-        self._settled, self._forced, self._force_all = settled, forced, force_all
+        self._settled, self._forced = settled, forced
 
     def compare(self, tree: Tree, plan: Plan) -> Comparison:
         """Scan the tree and fill the plan. Memory stays flat but for the directories that differ."""
@@ -74,7 +77,7 @@ class Comparer:
                 continue
             before = self._cache.digest(scan.key)
             digest = scan.digest()
-            if before and before[0] == digest and not self._force_all:
+            if before and before[0] == digest:
                 continue
             hold = ""
             if not scan.path and not scan.names and self._cache.file_count():
@@ -117,14 +120,16 @@ class Comparer:
         plan.totals.deferred += len(found.deferred)
         if found.deferred:
             result.unfinished.add(scan.key)
+        result.forced_left = result.forced_left or found.forced_left
         if any(change.action in DELETIONS for change in found.changes):
             result.deleting.add(scan.key)
             result.hold_reason = hold or result.hold_reason
         plan.add(found.changes, hold=bool(hold))
-        for dropped in found.dropped:
+        for dropped, reason in found.dropped.items():
             for directory in self._cache.beneath(dropped):
-                ended = list(self._cache.entries(directory).values())
-                plan.add(gone_directory(directory, self._path(directory), ended, self._naming), hold=bool(hold))
+                beneath = self._cache.entries(directory).values()
+                ended = ended_directory(directory, self._path(directory), beneath, self._naming, reason)
+                plan.add(ended, hold=bool(hold))
         return chosen
 
     def _path(self, directory: str) -> bytes:
@@ -142,26 +147,40 @@ class Comparer:
         return b"/".join(parts)
 
 
-def apply_brake(plan: Plan, brake: Brake, published: int, approved: int | None, hold_reason: str) -> str:
-    """Hold a plan's deletes if there are too many of them; gives why any are held, or "".
+@dataclass(frozen=True, slots=True)
+class Braked:
+    """What came of the brake."""
+
+    hold_reason: str
+    """Why deletes are held; empty if none are."""
+    approved: bool = False
+    """Deletes that would be held were let through by a person's word."""
+
+
+def apply_brake(plan: Plan, brake: Brake, published: int, approved: int | None, hold_reason: str) -> Braked:
+    """Hold a plan's deletes if there are too many of them.
 
     `approved` is the number of deletes that a person let through; `hold_reason` is why some are held already.
     """
     deletes = plan.totals.deletes + plan.totals.held
+    share = 100 * deletes / published if published else 100.0
+    few = deletes <= brake.most and (deletes <= brake.files or share <= brake.percent)
+    if few and not hold_reason:
+        return Braked("")
     if approved is not None and deletes <= approved:
         plan.release_deletes()
-        return ""
-    share = 100 * deletes / published if published else 100.0
-    if deletes <= brake.most and (deletes <= brake.files or share <= brake.percent):
-        return hold_reason
+        return Braked("", approved=True)
+    if few:
+        return Braked(hold_reason)
     plan.hold_deletes()
-    return hold_reason or (
-        f"{deletes} of {published} published files are gone ({share:.0f} %): more than may be deleted without"
-        " a person's word; look at `siteferry sync --dry-run`, then `siteferry approve`"
+    return Braked(
+        hold_reason
+        or f"{deletes} of {published} published files are gone ({share:.0f} %): more than may be deleted"
+        " without a person's word; look at `siteferry sync --dry-run`, then `siteferry approve`"
     )
 
 
-def settings_fingerprint(naming: Naming) -> str:
+def settings_fingerprint(naming: Naming, header_rules: str) -> str:
     """Give a text that changes with any setting that changes what a comparison finds."""
     rules = [[rule.source, rule.destination] for rule in naming.copy_rules]
-    return json.dumps([naming.prefix, naming.encoding, naming.excludes.globs, rules])
+    return json.dumps([naming.prefix, naming.encoding, naming.excludes.globs, rules, header_rules])

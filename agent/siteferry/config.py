@@ -59,8 +59,8 @@ class Config:
     """Seconds a file's ctime must be old before it is published."""
     workers: int = 16
     """Concurrent uploads."""
-    lease: float = 120.0
-    """Seconds for which the site belongs to this agent after each renewal."""
+    lease: float = 180.0
+    """Seconds for which the site belongs to this agent after each renewal; no request takes over a quarter of it."""
     exclude: tuple[str, ...] = DEFAULT_EXCLUDES
     """Globs: of one name, or with a slash of a whole path."""
     delete: bool = True
@@ -97,7 +97,7 @@ def _config(table: "_Table") -> Config:
         interval=table.take("interval", _number(0.1, 86_400), default.interval),
         settle=table.take("settle", _number(1, 86_400), default.settle),
         workers=table.take("workers", _integer(1, 512), default.workers),
-        lease=table.take("lease", _number(6, 3600), default.lease),
+        lease=table.take("lease", _number(10, 3600), default.lease),
         exclude=(*base, *extra),
         delete=table.take("delete", _boolean, True),
         brake=_brake(table.table("brake")),

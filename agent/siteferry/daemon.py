@@ -12,46 +12,51 @@ from siteferry.status import record
 DESCRIPTOR_SECONDS: Final = 300.0
 """After which the descriptor is read again."""
 MOST_BACK_OFF: Final = 300.0
+"""Seconds between cycles while they fail."""
+MOST_DOUBLINGS: Final = 12
 
 
-def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: HostClock) -> None:
-    """Run cycles until the clock's stop; raises ConfigError if the settings no longer fit."""
-    site, descriptor = opened.site, opened.descriptor
+def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: HostClock) -> bool:
+    """Run cycles until the clock's stop; True: the descriptor changed, and the site must be opened again with it."""
+    site = opened.site
     read_at, failures = clock.elapsed(), 0
     try:
         site.acquire()
     except BusyError:
         if clock.stop.is_set():
-            return
+            return False
         raise
     reporter.note(f"watching {config.root} for site {config.site}")
     while not clock.stop.is_set():
         begun = clock.elapsed()
         try:
             if begun - read_at >= DESCRIPTOR_SECONDS:
-                fresh, read_at = opened.source.read(), begun
-                if fresh.revision != descriptor.revision:
-                    raise ConfigError(
-                        f"the site descriptor changed (now {fresh.revision}): ending, to be started again with it",
-                        "systemd restarts the agent by itself",
-                    )
+                read_at = begun
+                if opened.source.read().revision != opened.descriptor.revision:
+                    reporter.note("the site descriptor changed: starting again with it")
+                    return True
             site.acquire()
             summary = site.sync()
         except ConfigError:
             raise
         except SiteferryError as error:
+            if clock.stop.is_set():
+                break
             failures += 1
             record(opened.state, config, error=error)
             reporter.note(f"ERROR: {error}" + (f" ({error.remedy})" if error.remedy else ""))
-            if clock.stop.is_set():
-                break
             if isinstance(error, LeaseLostError):
                 site.drop()
-            wait = min(config.interval * 2**failures, MOST_BACK_OFF)
         else:
-            failures = 0
+            failures = 0 if summary.closed else failures + 1
             record(opened.state, config, summary=summary)
             reporter.finished(summary)
-            wait = config.interval - (clock.elapsed() - begun)
-        clock.wait(max(wait, 0.0))
+        clock.wait(max(pause(config.interval, failures) - (clock.elapsed() - begun), 0.0))
     reporter.note("stopping")
+    return False
+
+
+def pause(interval: float, failures: int) -> float:
+    """Give the seconds from the start of a cycle to the next after a number of failures in a row."""
+    longest = max(interval, MOST_BACK_OFF)
+    return min(interval * (1 << min(failures, MOST_DOUBLINGS)), longest)

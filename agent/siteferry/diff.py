@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from siteferry.names import join_path
-from siteferry.plan import GONE_WITH_DIRECTORY, Action, Change, Problem
+from siteferry.plan import GONE, GONE_WITH_DIRECTORY, Action, Change, Problem
 from siteferry.scan import DirectoryScan
 from siteferry.tree import FileState
 from siteferry_contract.copy_rules import CopyRule, is_reserved_directory
@@ -71,8 +71,10 @@ class DirectoryDiff:
     changes: list[Change] = field(default_factory=list)
     deferred: list[bytes] = field(default_factory=list)
     """Paths."""
-    dropped: list[str] = field(default_factory=list)
-    """Directory keys of subdirectories that are gone, with all beneath them."""
+    dropped: dict[str, str] = field(default_factory=dict)
+    """Directory keys of subdirectories that end with all beneath them, and the reason of what is beneath."""
+    forced_left: bool = False
+    """Something that must be put is deferred."""
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -133,27 +135,30 @@ def diff(
             change(Action.PUT, reason, name, raw, state)
         elif reason:
             result.deferred.append(join_path(scan.path, raw))
+            result.forced_left = result.forced_left or forced(join(scan.key, name)) is not None
     for name, raw in chosen.subdirectories.items():
         old = entries.get(f"{name}/")
         if not isinstance(old, SubdirectoryEntry) or old.raw != naming.raw_if_differs(name, raw):
             change(Action.ADD_DIRECTORY, "new", name, raw)
+    present = {raw for raw, _ in scan.files()}, set(scan.subdirectories())
     for entry in entries.values():
         raw = entry.raw if entry.raw is not None else naming.raw_name(entry.name)
         if isinstance(entry, FileEntry) and entry.name not in chosen.files:
-            change(Action.DELETE, "gone", entry.name, raw)
+            change(Action.DELETE, "excluded" if raw in present[0] else GONE, entry.name, raw)
         elif isinstance(entry, SubdirectoryEntry) and entry.name not in chosen.subdirectories:
-            change(Action.DROP_DIRECTORY, "gone", entry.name, raw)
-            result.dropped.append(join(scan.key, entry.name))
+            excluded = raw in present[1]
+            change(Action.DROP_DIRECTORY, "excluded" if excluded else GONE, entry.name, raw)
+            result.dropped[join(scan.key, entry.name)] = "directory excluded" if excluded else GONE_WITH_DIRECTORY
     return result
 
 
-def gone_directory(directory: str, path: bytes, entries: Iterable[Entry], naming: Naming) -> list[Change]:
-    """Plan the end of a directory that is no longer there."""
-    changes = [Change(Action.GONE, GONE_WITH_DIRECTORY, directory, path)]
+def ended_directory(directory: str, path: bytes, entries: Iterable[Entry], naming: Naming, reason: str) -> list[Change]:
+    """Plan the end of a directory that is no longer there, or no longer part of the site."""
+    changes = [Change(Action.GONE, reason, directory, path)]
     for entry in entries:
         raw = entry.raw if entry.raw is not None else naming.raw_name(entry.name)
         action = Action.DELETE if isinstance(entry, FileEntry) else Action.DROP_DIRECTORY
-        changes.append(Change(action, GONE_WITH_DIRECTORY, directory, path, entry.name, raw))
+        changes.append(Change(action, reason, directory, path, entry.name, raw))
     return changes
 
 

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from siteferry.errors import IndexDamagedError
@@ -30,14 +30,19 @@ class Applied:
 
     prefix: str
     encoding: str
-    header_rules: str
-    """Canonical JSON."""
+    header_rules: tuple[str, ...]
+    """Every set of rules, as canonical JSON, under which an object may have been put."""
 
     @classmethod
     def of(cls, descriptor: Descriptor) -> "Applied":
         """Take it from a descriptor."""
         rules = [[rule.match, dict(sorted(rule.headers.items()))] for rule in descriptor.header_rules]
-        return cls(descriptor.prefix, descriptor.encoding, json.dumps(rules))
+        return cls(descriptor.prefix, descriptor.encoding, (json.dumps(rules),))
+
+    def with_rules_of(self, before: "Applied | None") -> "Applied":
+        """Add the rules under which objects may still be published."""
+        earlier = before.header_rules if before else ()
+        return replace(self, header_rules=tuple(dict.fromkeys((*earlier, *self.header_rules))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ def head_to_item(head: Head) -> Item:
     if head.applied:
         item["applied_prefix"] = {"S": head.applied.prefix}
         item["applied_encoding"] = {"S": head.applied.encoding}
-        item["applied_header_rules"] = {"S": head.applied.header_rules}
+        item["applied_header_rules"] = {"L": [{"S": rules} for rules in head.applied.header_rules]}
     return item
 
 
@@ -102,9 +107,8 @@ def item_to_head(item: Mapping[str, Any]) -> Head:
             )
         applied = None
         if "applied_prefix" in item:
-            applied = Applied(
-                item["applied_prefix"]["S"], item["applied_encoding"]["S"], item["applied_header_rules"]["S"]
-            )
+            rules = tuple(found["S"] for found in item["applied_header_rules"]["L"])
+            applied = Applied(item["applied_prefix"]["S"], item["applied_encoding"]["S"], rules)
         return Head(
             epoch=item["epoch"]["S"],
             run=int(item["run"]["N"]),

@@ -60,6 +60,12 @@ class Control:
                 "the next run recovers; if this comes again, AWS answers too slowly or `lease` is too short",
             )
 
+    @property
+    def takes_at_once(self) -> bool:
+        """Whether the lease is free, or this agent's own to take back."""
+        lease = self._head.lease
+        return lease is None or (lease.owner == self._owner and self._head.open is None)
+
     def acquire(self) -> None:
         """Take the lease; raises BusyError that names who has it.
 
@@ -68,7 +74,7 @@ class Control:
         proves that process dead, but only if no run was open: otherwise one of its requests may still be under way.
         """
         lease = self._head.lease
-        if lease and not (lease.owner == self._owner and self._head.open is None):
+        if lease and not self.takes_at_once:
             self._watch(lease)
         taken = LeaseRecord(self._owner, secrets.token_hex(8), 0, self._seconds)
         try:
@@ -76,13 +82,17 @@ class Control:
         except LeaseLostError as error:
             raise BusyError(f"another sync of this site is running: {error}", error.remedy) from error
 
-    def open_run(self) -> int:
-        """Open the next run, before its first effect; gives its number."""
+    def open_run(self, applied: Applied) -> int:
+        """Open the next run, before its first effect, and record what it will put objects with; gives its number."""
         run = self._head.run + 1
         now = round(self._clock.now(), 3)
         self._swap(
-            lambda head: (
-                replace(head, run=run) if head.open is not None else replace(head, run=run, open=run, opened=now)
+            lambda head: replace(
+                head,
+                run=run,
+                applied=applied,
+                open=run if head.open is None else head.open,
+                opened=now if head.open is None else head.opened,
             )
         )
         return run
@@ -96,9 +106,13 @@ class Control:
         self._swap(lambda head: head)
 
     def release(self) -> None:
-        """Give the lease up."""
+        """Give the lease up.
+
+        Not while a run is open: a request of unknown outcome may still be under way, and the time that the next
+        agent has to watch the lease is what it has to end in.
+        """
         with self._lock:
-            if self.held and not self._lost:
+            if self.held and not self._lost and self._head.open is None:
                 self._write(replace(self._head, lease=None))
             self._renewed_at = float("-inf")
 
@@ -130,7 +144,7 @@ class Control:
 
     def _write(self, new: Head) -> None:
         old, begun = self._head, self._clock.elapsed()
-        for last in (False, True):
+        for last in (False, False, True):
             try:
                 if self._store.replace_head(old, new):
                     break
@@ -140,7 +154,10 @@ class Control:
             found = self._store.read_head()
             if found == new:
                 break
-            if found != old:
+            if found and found.lease and old.lease and found.lease.token == old.lease.token:
+                # This agent's own: an earlier write of which neither the answer nor a look came through.
+                old = self._head = found
+            elif found != old:
                 self._lost = LeaseLostError(
                     "another agent took the site over" + (f": {found.lease.owner}" if found and found.lease else ""),
                     "only one agent may publish a site: stop one of them",

@@ -2,10 +2,14 @@
 
 from typing import Final
 
+from siteferry.commit import Edited
+from siteferry.plan import Change
 from siteferry.ports import JobQueues
 from siteferry_contract.copy_rules import duplicates, is_reserved_directory
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.job import EVERYTHING, JobKind, make_jobs
+from siteferry_contract.keys import INDEX_NAME
+from siteferry_contract.leaf import FileEntry
 
 FLUSH_AT: Final = 1000
 
@@ -40,6 +44,25 @@ class Outbox:
     def invalidate_everything(self) -> None:
         """Have the whole site taken out of the caches."""
         self._add("invalidate", EVERYTHING)
+
+    def follow(self, edited: Edited, change: Change, *, uploaded: bool, forced: bool) -> None:
+        """Add the jobs that follow from the commit of a file's entry (rule 6).
+
+        What replaces something visitors may have cached is invalidated: a modified file, one that was put for another
+        reason than a difference of the tree (`forced`), and an add where a delete once was.
+        """
+        if edited.name.endswith("/"):
+            return
+        if edited.new is None:
+            self.delete(change.key)
+        elif uploaded:
+            self.copy(change.key)
+            if isinstance(edited.old, FileEntry) or edited.had_delete or forced:
+                self.invalidate(change.key)
+        else:
+            return
+        if change.name == INDEX_NAME:
+            self.page(change.directory)
 
     def flush(self) -> None:
         """Send everything; raises what the queues raise."""

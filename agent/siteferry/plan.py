@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from siteferry.names import join_path
 from siteferry.tree import FileState
-from siteferry_contract.keys import INDEX_NAME, join
+from siteferry_contract.keys import join
 
 CHUNK: Final = 2000
 """Changes of one directory that are worked on, and committed, together."""
@@ -37,8 +37,12 @@ DELETIONS: Final = frozenset({Action.DELETE, Action.DROP_DIRECTORY, Action.GONE}
 _SELECT: Final = "SELECT action, reason, directory, path, name, raw, inode, size, mtime_ns, ctime_ns FROM change"
 
 
+GONE: Final = "gone"
 GONE_WITH_DIRECTORY: Final = "directory gone"
-"""The reason of what ends because its whole directory is no longer there."""
+WITH_DIRECTORY: Final = frozenset({GONE_WITH_DIRECTORY, "directory excluded"})
+"""The reasons of what ends because its whole directory does."""
+EXCLUDED: Final = frozenset({"excluded", "directory excluded"})
+"""The reasons of what is on disk, but no longer part of the site."""
 
 
 RECOVERED: Final = "recovered"
@@ -91,7 +95,7 @@ class Change:
     @property
     def phase(self) -> Phase:
         """When the change is made."""
-        if self.action in (Action.GONE, Action.DROP_DIRECTORY) or self.reason == GONE_WITH_DIRECTORY:
+        if self.action in (Action.GONE, Action.DROP_DIRECTORY) or self.reason in WITH_DIRECTORY:
             return Phase.ENDS
         if self.action is Action.DELETE:
             return Phase.PAGES
@@ -195,6 +199,7 @@ class Plan:
     def chunks(self, phase: Phase) -> Iterator[Sequence[Change]]:
         """Give the changes of a phase, cut by directory, at most CHUNK at a time."""
         chunk: list[Change] = []
+        # Within an ending directory, too, the change about the directory itself (without a name) is the last.
         order = "DESC" if phase is Phase.ENDS else "ASC"
         for change in self._changes("WHERE phase = ? AND NOT held", (phase,), order):
             if chunk and (chunk[0].directory != change.directory or len(chunk) >= CHUNK):
@@ -209,7 +214,7 @@ class Plan:
         return self._changes("WHERE NOT held", (), "ASC")
 
     def _changes(self, where: str, values: tuple[int, ...], order: str) -> Iterator[Change]:
-        query = f"{_SELECT} {where} ORDER BY phase, directory {order}, name"
+        query = f"{_SELECT} {where} ORDER BY phase, directory {order}, name {order}"
         rows = self._db.execute(query, values)
         for row in rows:
             state = FileState(row[6] % (1 << 64), *row[7:10]) if row[6] is not None else None
@@ -239,11 +244,6 @@ class Plan:
             totals.others += 1
         if change.action in (Action.PUT, Action.DELETE):
             totals.reasons[change.reason] = totals.reasons.get(change.reason, 0) + 1
-
-
-def is_index(name: str) -> bool:
-    """Tell whether a name is what a directory's URL serves."""
-    return name == INDEX_NAME
 
 
 def _signed(inode: int) -> int:

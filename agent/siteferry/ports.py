@@ -4,15 +4,18 @@
 implements one keeps all of it: "may have worked" is never reported as "failed".
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from siteferry.head import Head
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.job import Job
 from siteferry_contract.leaf import Leaf
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,14 @@ class JobQueues(Protocol):
 
     def send(self, jobs: Sequence[Job]) -> None:
         """Send jobs, each at least once; raises UnavailableError or AccessError if any may not have been sent."""
+        ...
+
+
+class Executor(Protocol):
+    """Runs requests, some at a time."""
+
+    def submit(self, work: Callable[[], T], /) -> "Future[T]":
+        """Begin some work."""
         ...
 
 

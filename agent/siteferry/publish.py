@@ -104,7 +104,8 @@ class Publisher:
         for chunk in chunks:
             self._control.require(self._request_seconds)
             yield chunk
-        self._control.require(self._request_seconds)
+        # What is left now: the last parts, and the completion.
+        self._control.require(2 * self._request_seconds)
 
     def _ours(self, file: OpenFile, change: Change) -> int | None:
         """Settle an unknown outcome: give the checksum if the object is there as this attempt put it."""

@@ -1,12 +1,15 @@
 """Recovery: what an unfinished run may have left behind, found by comparing the index with the bucket (rule 4)."""
 
+import functools
 import sqlite3
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from siteferry.cache import Cache
-from siteferry.ports import ObjectStore
+from siteferry.ports import Executor, ObjectInfo, ObjectStore
 from siteferry_contract.copy_rules import is_reserved
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.errors import ContractError
@@ -16,6 +19,8 @@ from siteferry_contract.objects import is_generated
 
 CLOCK_SKEW: Final = timedelta(minutes=15)
 """S3 refuses requests from clocks that are further off (RequestTimeTooSkewed), so no effect is older than that."""
+
+LOOKS_AT_ONCE: Final = 256
 
 
 class Disagreements:
@@ -34,13 +39,14 @@ class Disagreements:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
-    def find(self, cache: Cache, store: ObjectStore, descriptor: Descriptor, *, opened: float, first_open: int) -> None:
+    def find(self, cache: Cache, services: "Looks", descriptor: Descriptor, *, opened: float, first_open: int) -> None:
         """List the bucket, and look closely at what the unclosed runs may have touched.
 
         They began with run `first_open`, at `opened` (seconds since 1970).
         """
         since = datetime.fromtimestamp(opened, UTC) - CLOCK_SKEW
-        for listed in store.list(descriptor.prefix):
+        look = Window(services)
+        for listed in services.objects.list(descriptor.prefix):
             if is_reserved(listed.key.removeprefix(descriptor.prefix), descriptor.copy_rules):
                 continue
             try:
@@ -50,17 +56,18 @@ class Disagreements:
             entry = cache.entry(*split(listed.key))
             if isinstance(entry, FileEntry):
                 self._add("listed", listed.key)
-                if listed.size != entry.size or (listed.modified >= since and self._differs(store, listed.key, entry)):
+                if listed.size != entry.size:
                     self._add("suspect", listed.key)
+                elif listed.modified >= since:
+                    self._judge(look.at(listed.key, entry))
             elif listed.modified >= since or _may_have_lost_a_delete(cache, listed.key, first_open):
                 # Any other object no unclosed run has touched: it is the audit's business.
-                found = store.head(listed.key)
-                if found is not None and not is_generated(found.metadata):
-                    self._add("stray", listed.key)
-        for leaf in cache.all_leaves():
+                self._judge(look.at(listed.key, None))
+        self._judge(look.rest())
+        for leaf, end in cache.all_leaves():
             for name in leaf.files:
                 key = f"{leaf.directory}/{name}" if leaf.directory else name
-                if not self._has("listed", key):
+                if (end is None or name < end) and not self._has("listed", key):
                     self._add("suspect", key)
 
     def is_suspect(self, key: str) -> bool:
@@ -81,15 +88,12 @@ class Disagreements:
         row = self._db.execute("SELECT (SELECT count(*) FROM suspect) + (SELECT count(*) FROM stray)").fetchone()
         return int(row[0])
 
-    @staticmethod
-    def _differs(store: ObjectStore, key: str, entry: FileEntry) -> bool:
-        found = store.head(key)
-        return (
-            found is None
-            or found.size != entry.size
-            or is_generated(found.metadata)
-            or (entry.crc64nvme is not None and found.crc64nvme != entry.crc64nvme)
-        )
+    def _judge(self, looked: "Iterable[tuple[str, FileEntry | None, ObjectInfo | None]]") -> None:
+        for key, entry, found in looked:
+            if entry is not None and _differs(found, entry):
+                self._add("suspect", key)
+            elif entry is None and found is not None and not is_generated(found.metadata):
+                self._add("stray", key)
 
     def _has(self, table: str, key: str) -> bool:
         query = f"SELECT 1 FROM {table} WHERE key = ?"  # noqa: S608
@@ -97,6 +101,53 @@ class Disagreements:
 
     def _add(self, table: str, key: str) -> None:
         self._db.execute(f"INSERT OR IGNORE INTO {table} VALUES (?)", (key,))  # noqa: S608
+
+
+class Looks(Protocol):
+    """What looking needs."""
+
+    @property
+    def objects(self) -> ObjectStore:
+        """The bucket."""
+        ...
+
+    @property
+    def executor(self) -> Executor:
+        """Runs several looks at a time."""
+        ...
+
+
+class Window:
+    """HEADs, some at a time, in bounded memory."""
+
+    def __init__(self, services: Looks) -> None:
+        self._services = services
+        self._begun: deque[tuple[str, FileEntry | None, Future[ObjectInfo | None]]] = deque()
+
+    def at(self, key: str, entry: FileEntry | None) -> "Iterator[tuple[str, FileEntry | None, ObjectInfo | None]]":
+        """Begin a look, and give what earlier ones saw when the window is full."""
+        look = functools.partial(self._services.objects.head, key)
+        self._begun.append((key, entry, self._services.executor.submit(look)))
+        while len(self._begun) > LOOKS_AT_ONCE:
+            yield self._next()
+
+    def rest(self) -> "Iterator[tuple[str, FileEntry | None, ObjectInfo | None]]":
+        """Give what the last ones saw."""
+        while self._begun:
+            yield self._next()
+
+    def _next(self) -> "tuple[str, FileEntry | None, ObjectInfo | None]":
+        key, entry, future = self._begun.popleft()
+        return key, entry, future.result()
+
+
+def _differs(found: ObjectInfo | None, entry: FileEntry) -> bool:
+    return (
+        found is None
+        or found.size != entry.size
+        or is_generated(found.metadata)
+        or (entry.crc64nvme is not None and found.crc64nvme != entry.crc64nvme)
+    )
 
 
 def _may_have_lost_a_delete(cache: Cache, key: str, first_open: int) -> bool:

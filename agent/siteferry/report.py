@@ -43,7 +43,7 @@ class Summary:
         """Count a failure."""
         self.failed += 1
         if len(self.failures) < SHOWN_FAILURES:
-            self.failures.append((printable(path), reason))
+            self.failures.append((printable(path), printable(reason)))
 
     def line(self) -> str:
         """Say it in one line."""
@@ -121,7 +121,7 @@ class PlainReporter:
 
     def failed(self, path: bytes, reason: str) -> None:
         """Print the file and the reason."""
-        self._print(f"FAILED {printable(path)}: {reason}")
+        self._print(f"FAILED {printable(path)}: {printable(reason)}")
 
     def finished(self, summary: Summary) -> None:
         """Print the summary; a daemon's cycle that found the same as the one before says nothing."""

@@ -5,44 +5,51 @@ in the bucket, and what is not known is never taken for done.
 """
 
 import functools
-import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Final
 
 from siteferry.cache import Cache
 from siteferry.commit import Committer, Edit, Edited, edit_directory, shows_on_page
-from siteferry.errors import (
-    FileChangedError,
-    FileError,
-    OutcomeUnknownError,
-    RefusedError,
-    StoreError,
-    UnavailableError,
-)
+from siteferry.diff import Forced, Naming, Settled
+from siteferry.errors import FileChangedError, FileError, OutcomeUnknownError, StoreError
 from siteferry.outbox import Outbox
-from siteferry.plan import GONE_WITH_DIRECTORY, RECOVERED, Action, Change, Phase, Plan, is_index
+from siteferry.plan import EXCLUDED, RECOVERED, WITH_DIRECTORY, Action, Change, Phase, Plan
+from siteferry.ports import Executor
 from siteferry.publish import Published, Publisher, describe
+from siteferry.recheck import Recheck
 from siteferry.report import Reporter, Summary
-from siteferry.tree import FileState, Tree, is_regular_file
-from siteferry_contract.keys import INDEX_NAME, Encoding, encode_name
+from siteferry.tree import NOT_THERE, Tree
+from siteferry_contract.keys import INDEX_NAME
 from siteferry_contract.leaf import FileEntry, Leaf, SubdirectoryEntry
 
-T = TypeVar("T")
-
-MAX_CHECKS: Final = 8
-"""Rounds of rule 5 for one key, before the run is left open for recovery."""
 BATCH_LEAVES: Final = 25
+MOST_CHUNKS: Final = 64
+"""Directories that are open for uploads at a time: each holds a descriptor."""
 
 
-class Executor(Protocol):
-    """Runs uploads, some at a time."""
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a run works with."""
 
-    def submit(self, work: Callable[[], T], /) -> "Future[T]":
-        """Begin some work."""
-        ...
+    tree: Tree
+    cache: Cache
+    committer: Committer
+    publisher: Publisher
+    outbox: Outbox
+    executor: Executor
+    reporter: Reporter
+    naming: Naming
+    run: int
+    ahead: int
+    """Uploads that are begun before the oldest chunk is waited for."""
+    stopping: Callable[[], bool]
+    settled: Settled
+    forced: Forced
+    agreed: Callable[[str], None]
+    """Hears of every key on which index and bucket agree after a commit."""
 
 
 @dataclass(slots=True)
@@ -59,75 +66,58 @@ class _Batch:
     """Edited leaves that are committed together."""
 
     leaves: list[Leaf] = field(default_factory=list)
-    edited: "list[tuple[str, Edited, Change, Published | None]]" = field(default_factory=list)
+    edited: list[tuple[str, Edited, Change, Published | None]] = field(default_factory=list)
     """With the directory key."""
-    directories: dict[str, None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a run works with."""
-
-    tree: Tree
-    cache: Cache
-    committer: Committer
-    publisher: Publisher
-    outbox: Outbox
-    executor: Executor
-    reporter: Reporter
-    encoding: Encoding
-    run: int
-    ahead: int
-    """Uploads that are begun before the oldest chunk is waited for."""
-    stopping: Callable[[], bool]
+    directories: dict[str, bool] = field(default_factory=dict)
+    """Directory key, and whether its page must be made again whatever was edited in it."""
 
 
 class Effects:
     """Carries out a plan."""
 
-    def __init__(
-        self,
-        work: Work,
-        summary: Summary,
-        forced: Callable[[str], str | None],
-        settled: Callable[[str], None],
-    ) -> None:
-        """Make it; `settled` hears of every key on which index and bucket agree after a commit."""
-        self._w, self._summary, self._forced, self._settled = work, summary, forced, settled
+    def __init__(self, work: Work, summary: Summary) -> None:
+        self._w, self._summary = work, summary
         self._batch = _Batch()
+        self._came_back: set[str] = set()
+        """Directories that were planned as gone, but are there again."""
         self.unfinished: set[str] = set()
         """Directories with something left to do."""
+        self.forced_left = False
+        """Something that had to be put was not."""
         self.unknown = False
         """Some outcome could not be settled: the head must stay open."""
 
     def carry_out(self, plan: Plan) -> None:
         """Make every change; raises SiteferryError, and then the head stays open."""
         for phase in Phase:
-            flying: deque[_Chunk] = deque()
-            try:
-                for changes in plan.chunks(phase):
-                    if self._w.stopping():
-                        self._summary.stopped = True
-                        break
-                    flying.append(self._begin(changes))
-                    while sum(len(chunk.uploads) for chunk in flying) > self._w.ahead or len(flying) > self._w.ahead:
-                        self._finish(flying[0])
-                        flying.popleft()
-                while flying:
-                    self._finish(flying[0])
-                    flying.popleft()
-            finally:
-                # After an error: no upload may still be under way when the lease is given up.
-                uploads = [future for chunk in flying for _, future in chunk.uploads]
-                for future in uploads:
-                    future.cancel()
-                wait(uploads)
-                for chunk in flying:
-                    chunk.close()
+            self._carry_out(plan.chunks(phase))
             self._flush()
             self._w.outbox.flush()
             if self._summary.stopped:
                 return
+
+    def _carry_out(self, chunks: Iterable[Sequence[Change]]) -> None:
+        flying: deque[_Chunk] = deque()
+        try:
+            for changes in chunks:
+                if self._w.stopping():
+                    self._summary.stopped = True
+                    break
+                flying.append(self._begin(changes))
+                while sum(len(chunk.uploads) for chunk in flying) > self._w.ahead or len(flying) > MOST_CHUNKS:
+                    self._finish(flying[0])
+                    flying.popleft()
+            while flying:
+                self._finish(flying[0])
+                flying.popleft()
+        finally:
+            # After an error: no upload may still be under way when the lease is given up.
+            uploads = [future for chunk in flying for _, future in chunk.uploads]
+            for future in uploads:
+                future.cancel()
+            wait(uploads)
+            for chunk in flying:
+                chunk.close()
 
     # ---- uploads
 
@@ -138,9 +128,12 @@ class Effects:
         opened = self._w.tree.directory(puts[0].path)
         try:
             descriptor = opened.__enter__()
-        except OSError:
+        except OSError as error:
             for change in puts:
-                self._defer(change)
+                if error.errno in NOT_THERE:
+                    self._defer(change)
+                else:
+                    self._fail(change, f"its directory cannot be opened: {error.strerror}")
             return _Chunk([c for c in changes if c.action is not Action.PUT], [], lambda: None)
         uploads = [(change, self._w.executor.submit(self._uploader(descriptor, change))) for change in puts]
         return _Chunk(changes, uploads, functools.partial(opened.__exit__, None, None, None))
@@ -148,143 +141,143 @@ class Effects:
     def _uploader(self, descriptor: int, change: Change) -> Callable[[], Published]:
         old = self._w.cache.entry(change.directory, change.name)
         file = old if isinstance(old, FileEntry) else None
-        force = self._forced(change.key) is not None
-        raw = self._raw(change)
+        force = self._w.forced(change.key) is not None
+        raw = self._w.naming.raw_if_differs(change.name, change.raw)
         return lambda: self._w.publisher.publish(descriptor, change, raw, file, force=force)
-
-    def _raw(self, change: Change) -> bytes | None:
-        try:
-            return None if encode_name(change.name, self._w.encoding) == change.raw else change.raw
-        except UnicodeEncodeError:
-            return change.raw
 
     def _finish(self, chunk: _Chunk) -> None:
         """Wait for a chunk's uploads, and edit its leaves."""
         edits: dict[str, tuple[Change, Published | None]] = {}
         for change, future in chunk.uploads:
-            published = self._settle(change, future.result)
+            published = self._settle(change, future)
             if published:
                 edits[change.name] = (change, published)
         chunk.close()
         others = [change for change in chunk.changes if change.action is not Action.PUT]
+        ending = any(change.reason in WITH_DIRECTORY for change in others)
         directory = chunk.changes[0].directory
-        gone = any(change.reason == GONE_WITH_DIRECTORY for change in others)
-        if gone and self._w.tree.is_directory(others[0].path):
-            # It came back since the scan: the next run looks at it anew.
-            self.unfinished.add(others[0].directory)
+        if ending and self._is_back(others[0]):
+            self._came_back.add(directory)
+            self.unfinished.add(directory)
             return
-        for change in self._still_gone(others, gone=gone):
-            name = f"{change.name}/" if change.action in _DIRECTORY_ACTIONS else change.name
+        for change in others if ending else self._still_gone(others):
             if change.name:
-                edits[name] = (change, None)
-        if edits or gone or any(change.action is Action.CREATE for change in others):
-            # What is recovered in a directory that the index does not know is no reason to make that directory.
-            nowhere = all(change.reason == RECOVERED for change, _ in edits.values()) and bool(edits)
-            self._edit(directory, edits, gone=gone or (nowhere and not self._w.cache.is_known(directory)))
+                directory_action = change.action in (Action.ADD_DIRECTORY, Action.DROP_DIRECTORY)
+                edits[f"{change.name}/" if directory_action else change.name] = (change, None)
+        actions = {change.action for change in others}
+        if edits or actions & {Action.CREATE, Action.GONE}:
+            # Only with its last chunk a directory is gone: until then a run that ends early finds it again.
+            gone = Action.GONE in actions or self._is_nowhere(directory, edits)
+            self._edit(directory, edits, gone=gone, page=gone or Action.CREATE in actions)
 
-    def _settle(self, change: Change, result: Callable[[], Published]) -> Published | None:
+    def _is_back(self, change: Change) -> bool:
+        return change.reason not in EXCLUDED and self._w.tree.is_directory(change.path)
+
+    def _is_nowhere(self, directory: str, edits: dict[str, tuple[Change, Published | None]]) -> bool:
+        """Tell whether only strays are edited, in a directory that the index does not know: no reason to make it."""
+        only_strays = bool(edits) and all(change.reason == RECOVERED for change, _ in edits.values())
+        return only_strays and not self._w.cache.is_known(directory)
+
+    def _settle(self, change: Change, future: "Future[Published]") -> Published | None:
         try:
-            published = result()
+            return future.result()
         except FileChangedError:
             self._defer(change)
-            return None
         except FileError as error:
             self._fail(change, str(error))
-            return None
         except StoreError as error:
             self.unknown = self.unknown or isinstance(error, OutcomeUnknownError)
             self._fail(change, describe(error))
-            return None
-        return published
+        return None
 
-    def _still_gone(self, changes: Sequence[Change], *, gone: bool) -> list[Change]:
-        """Look once more (lstat) at what the scan found gone; a directory's end was looked at already."""
-        deletes = [change for change in changes if change.action in _DELETES]
-        if not deletes or gone:
-            return list(changes)
-        kept = [change for change in changes if change.action not in _DELETES]
-        try:
-            with self._w.tree.directory(deletes[0].path) as descriptor:
-                for change in deletes:
-                    if change.action is Action.DELETE and is_regular_file(descriptor, change.raw):
-                        there = True
-                    elif change.action is Action.DROP_DIRECTORY:
-                        there = self._w.tree.is_directory(change.full_path)
-                    else:
-                        there = False
-                    if there:
-                        self.unfinished.add(change.directory)
-                    else:
-                        kept.append(change)
-        except OSError:
-            if not self._w.tree.is_directory(deletes[0].path):
-                return list(changes)
-            self.unfinished.add(deletes[0].directory)
+    def _still_gone(self, changes: Sequence[Change]) -> list[Change]:
+        """Look once more (lstat) at what the scan found gone."""
+        kept = []
+        for change in changes:
+            if change.reason in EXCLUDED:
+                there = False
+            elif change.action is Action.DELETE:
+                there = self._w.tree.is_regular_file(change.path, change.raw)
+            elif change.action is Action.DROP_DIRECTORY:
+                there = self._w.tree.is_directory(change.full_path) or self._came_back_in(change.key)
+            else:
+                there = False
+            if there:
+                self.unfinished.add(change.directory)
+            else:
+                kept.append(change)
         return kept
+
+    def _came_back_in(self, directory: str) -> bool:
+        return any(back == directory or back.startswith(f"{directory}/") for back in self._came_back)
 
     def _defer(self, change: Change) -> None:
         self._summary.deferred += 1
-        self.unfinished.add(change.directory)
+        self._leave(change)
 
     def _fail(self, change: Change, reason: str) -> None:
         self._summary.fail(change.full_path, reason)
         self._w.reporter.failed(change.full_path, reason)
+        self._leave(change)
+
+    def _leave(self, change: Change) -> None:
         self.unfinished.add(change.directory)
+        self.forced_left = self.forced_left or self._w.forced(change.key) is not None
 
     # ---- commits
 
-    def _edit(self, directory: str, edits: dict[str, tuple[Change, Published | None]], *, gone: bool) -> None:
+    def _edit(
+        self, directory: str, edits: dict[str, tuple[Change, Published | None]], *, gone: bool, page: bool
+    ) -> None:
         if directory in self._batch.directories or len(self._batch.leaves) >= BATCH_LEAVES:
             self._flush()
         new = {name: Edit(self._entry(change, published)) for name, (change, published) in edits.items()}
         leaves, edited = edit_directory(self._w.cache, directory, new, self._w.run, gone=gone)
         self._batch.leaves += leaves
         self._batch.edited += [(directory, one, *edits[one.name]) for one in edited]
-        self._batch.directories[directory] = None
+        self._batch.directories[directory] = page
 
     def _entry(self, change: Change, published: Published | None) -> FileEntry | SubdirectoryEntry | None:
         if published:
             return published.entry
         if change.action is Action.ADD_DIRECTORY:
-            return SubdirectoryEntry(change.name, self._raw(change))
+            return SubdirectoryEntry(change.name, self._w.naming.raw_if_differs(change.name, change.raw))
         return None
 
     def _flush(self) -> None:
-        """Commit the batch, check its re-adds, and put its jobs in the outbox."""
+        """Commit the batch, put its jobs in the outbox, and check its re-adds."""
         batch, self._batch = self._batch, _Batch()
         if not batch.directories:
             return
         self._w.committer.commit(batch.leaves)
         for directory, edited, change, published in batch.edited:
-            self._jobs(directory, edited, change, published)
-            if change.action is Action.DELETE or (published and published.uploaded):
-                self._settled(change.key)
+            uploaded = published is not None and published.uploaded
+            self._w.outbox.follow(edited, change, uploaded=uploaded, forced=self._w.forced(change.key) is not None)
+            if change.action is Action.DELETE or uploaded:
+                self._w.agreed(change.key)
+            if shows_on_page(edited):
+                batch.directories[directory] = True
             self._tell(change, published)
-        shown = {directory for directory, edited, _, _ in batch.edited if shows_on_page(edited)}
-        bare = batch.directories.keys() - {directory for directory, *_ in batch.edited}
-        for directory in batch.directories:
-            if (directory in shown or directory in bare) and not self._has_own_index(directory):
+        for directory, page in batch.directories.items():
+            if page and not isinstance(self._w.cache.entry(directory, INDEX_NAME), FileEntry):
                 self._w.outbox.page(directory)
-        self._check_re_adds(batch)
+        self._recheck(batch)
         self._w.outbox.flush_full()
 
-    def _jobs(self, directory: str, edited: Edited, change: Change, published: Published | None) -> None:
-        if edited.name.endswith("/"):
+    def _recheck(self, batch: _Batch) -> None:
+        re_adds = [
+            (change, published.entry)
+            for _, edited, change, published in batch.edited
+            if published and edited.had_delete and not isinstance(edited.old, FileEntry)
+        ]
+        if not re_adds:
             return
-        outbox, key = self._w.outbox, change.key
-        if edited.new is None:
-            outbox.delete(key)
-        elif published and published.uploaded:
-            outbox.copy(key)
-            if isinstance(edited.old, FileEntry) or edited.had_delete or self._forced(key):
-                outbox.invalidate(key)
-        else:
-            return
-        if is_index(edited.name):
-            outbox.page(directory)
-
-    def _has_own_index(self, directory: str) -> bool:
-        return isinstance(self._w.cache.entry(directory, INDEX_NAME), FileEntry)
+        w = self._w
+        recheck = Recheck(w.tree, w.cache, w.committer, w.publisher, w.outbox, w.executor, w.naming, w.settled, w.run)
+        for change, reason in recheck.check(re_adds):
+            # Committed, but not in the bucket: only recovery may close this run.
+            self.unknown = True
+            self._fail(change, reason)
 
     def _tell(self, change: Change, published: Published | None) -> None:
         summary = self._summary
@@ -296,64 +289,3 @@ class Effects:
         elif change.action is Action.DELETE:
             summary.deleted += 1
             self._w.reporter.deleted(change)
-
-    # ---- rule 5
-
-    def _check_re_adds(self, batch: _Batch) -> None:
-        """Read back what was added where a delete once was: a late delete job may have hit it before the commit."""
-        suspects = [
-            (change, published.entry)
-            for _, edited, change, published in batch.edited
-            if published and edited.had_delete and not isinstance(edited.old, FileEntry)
-        ]
-        for _ in range(MAX_CHECKS):
-            heads = [
-                (change, self._w.executor.submit(functools.partial(self._w.publisher.is_ours, change.key, entry)))
-                for change, entry in suspects
-            ]
-            bad = [change for change, ours in heads if not ours.result()]
-            if not bad:
-                return
-            suspects = [again for change in bad if (again := self._again(change))]
-        raise UnavailableError(
-            f"{len(suspects)} re-added files are not in the bucket as committed, even after {MAX_CHECKS} uploads",
-            "the run is left open and the next one recovers; if it comes again, something else deletes in the bucket",
-        )
-
-    def _again(self, change: Change) -> tuple[Change, FileEntry] | None:
-        """Upload a re-added file again, or commit its delete if it is gone meanwhile."""
-        now = self._look(change)
-        published = None
-        if now is not None:
-            opened = self._w.tree.directory(now.path)
-            try:
-                with opened as descriptor:
-                    published = self._w.publisher.publish(descriptor, now, self._raw(now), None, force=True)
-            except (FileError, StoreError, OSError) as error:
-                # Committed, but not in the bucket: only recovery may close this run.
-                self.unknown = True
-                reason = describe(error) if isinstance(error, RefusedError) else str(error)
-                self._fail(change, reason)
-                return None
-        edit = {change.name: Edit(published.entry if published else None)}
-        leaves, edited = edit_directory(self._w.cache, change.directory, edit, self._w.run)
-        self._w.committer.commit(leaves)
-        for one in edited:
-            self._jobs(change.directory, one, change, published)
-            if shows_on_page(one):
-                self._w.outbox.page(change.directory)
-        return (now, published.entry) if now and published else None
-
-    def _look(self, change: Change) -> Change | None:
-        try:
-            with self._w.tree.directory(change.path) as descriptor:
-                if not is_regular_file(descriptor, change.raw):
-                    return None
-                state = FileState.of(os.stat(change.raw, dir_fd=descriptor, follow_symlinks=False))
-        except OSError:
-            return None
-        return Change(change.action, change.reason, change.directory, change.path, change.name, change.raw, state)
-
-
-_DIRECTORY_ACTIONS: Final = frozenset({Action.ADD_DIRECTORY, Action.DROP_DIRECTORY})
-_DELETES: Final = frozenset({Action.DELETE, Action.DROP_DIRECTORY})

@@ -91,29 +91,32 @@ def walk(tree: Tree, key: str, select: Select) -> Iterator[Scanned]:
     `key` is the root's directory key. At any time one descriptor is open for each level; what `select` lets
     through keeps levels few, since a key has at most 1,024 bytes.
     """
-    root = _read(os.dup(tree.descriptor), b"", key)
-    yield root[0]
-    stack = [_Level(*root, pending=iter(select(root[0])))] if isinstance(root[0], DirectoryScan) else []
+    stack: list[_Level] = []
+    begun: tuple[Scanned, int] | None = _read(os.dup(tree.descriptor), b"", key)
     try:
-        while stack:
+        while begun or stack:
+            if begun:
+                scanned, descriptor = begun
+                begun = None
+                if isinstance(scanned, DirectoryScan):
+                    stack.append(_Level(scanned.path, descriptor))
+                yield scanned
+                if isinstance(scanned, DirectoryScan):
+                    stack[-1].pending = iter(select(scanned))
+                continue
             level = stack[-1]
             child = next(level.pending, None)
             if child is None:
                 os.close(stack.pop().descriptor)
                 continue
             name, child_key = child
-            path = join_path(level.scan.path, name)
+            path = join_path(level.path, name)
             try:
-                descriptor = open_directory(level.descriptor, name)
+                begun = _read(open_directory(level.descriptor, name), path, child_key)
             except FileNotFoundError:
                 continue
             except OSError as error:
-                yield UnreadableDirectory(path, child_key, error.strerror or str(error))
-                continue
-            scanned, descriptor = _read(descriptor, path, child_key)
-            yield scanned
-            if isinstance(scanned, DirectoryScan):
-                stack.append(_Level(scanned, descriptor, iter(select(scanned))))
+                begun = UnreadableDirectory(path, child_key, error.strerror or str(error)), -1
     finally:
         for level in stack:
             os.close(level.descriptor)
@@ -121,15 +124,11 @@ def walk(tree: Tree, key: str, select: Select) -> Iterator[Scanned]:
 
 @dataclass(slots=True)
 class _Level:
-    scan: DirectoryScan
-    descriptor: int
-    pending: Iterator[tuple[bytes, str]]
+    """A directory whose subdirectories are being scanned."""
 
-    def __init__(self, scan: Scanned, descriptor: int, pending: Iterator[tuple[bytes, str]]) -> None:
-        assert isinstance(scan, DirectoryScan)
-        # Only path and key are needed while what is beneath is scanned: the columns may be large.
-        self.scan = DirectoryScan(scan.path, scan.key, scan.device)
-        self.descriptor, self.pending = descriptor, pending
+    path: bytes
+    descriptor: int
+    pending: Iterator[tuple[bytes, str]] = field(default_factory=lambda: iter(()))
 
 
 def _read(descriptor: int, path: bytes, key: str) -> tuple[Scanned, int]:

@@ -37,8 +37,8 @@ def read(state: StateDirectory, config: Config) -> dict[str, Any]:
 
     status: dict[str, Any] = {"site": config.site, "root": str(config.root), "running": state.is_locked()}
     status |= state.read_status() or {}
-    if state.cache.exists():
-        cache = Cache(state.cache)
+    if Cache.is_readable(state.cache):
+        cache = Cache(state.cache, read_only=True)
         try:
             version = cache.version()
             status["index"] = asdict(version) if version else None
@@ -65,7 +65,8 @@ def describe(status: dict[str, Any]) -> str:
         summary = status.get(name)
         if summary:
             at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status[f"{name}_at"]))
-            lines.append(f"{label:11} {at}  {Summary(**summary).line()}")
+            known = {name: value for name, value in summary.items() if name in Summary.__slots__}
+            lines.append(f"{label:11} {at}  {Summary(**known).line()}")
     if not status.get("last"):
         lines.append("last cycle  none yet")
     last = status.get("last") or {}

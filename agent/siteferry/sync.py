@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from siteferry.cache import Cache, Version
@@ -16,12 +17,12 @@ from siteferry.head import Applied, Head
 from siteferry.headers import Headers
 from siteferry.lease import Control, Renewal
 from siteferry.outbox import Outbox
-from siteferry.plan import Plan
-from siteferry.ports import Clock, IndexStore, JobQueues, ObjectStore
+from siteferry.plan import RECOVERED, Plan
+from siteferry.ports import Clock, Executor, IndexStore, JobQueues, ObjectStore
 from siteferry.publish import Publisher
 from siteferry.recover import Disagreements
 from siteferry.report import Reporter, Summary, print_plan
-from siteferry.run import Effects, Executor, Work
+from siteferry.run import Effects, Work
 from siteferry.settle import Settling, has_own_clock
 from siteferry.state import StateDirectory
 from siteferry.tree import Tree
@@ -29,8 +30,9 @@ from siteferry_contract.descriptor import Descriptor, HeaderRule
 from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import join
 
-REQUESTS_PER_LEASE: Final = 2.5
-"""A request may take at most this part of a lease, all its retries included (rule 7)."""
+REQUESTS_PER_LEASE: Final = 4
+"""A request may take at most this part of a lease, all its retries included (rule 7). Two may follow one another
+without a look at the lease (a last part and the completion), and a renewal is up to a quarter of a lease old."""
 
 
 def request_seconds(lease: float) -> float:
@@ -62,10 +64,12 @@ class Site:
         state: StateDirectory,
         reporter: Reporter,
         stopping: Callable[[], bool] = lambda: False,
+        cache: Path | None = None,
     ) -> None:
+        """Make it; `cache` is where the cache is, if not in the state directory."""
         self._config, self._descriptor, self._s = config, descriptor, services
         self._state, self._reporter, self._stopping = state, reporter, stopping
-        self._cache = Cache(state.cache)
+        self._cache = Cache(cache or state.cache)
         self._control: Control | None = None
         self._renewal: Any = None
 
@@ -78,18 +82,19 @@ class Site:
         """Release the lease and close the cache."""
         try:
             self.release()
+        except SiteferryError as error:
+            self._reporter.note(f"the lease could not be released, and ends by itself: {error}")
         finally:
             self._cache.close()
-
-    def use(self, descriptor: Descriptor) -> None:
-        """Take a descriptor that was read again."""
-        self._descriptor = descriptor
 
     def acquire(self) -> None:
         """Take the lease and keep it; raises BusyError that names who has it."""
         if self.holds_lease:
             return
         control = self._control or self._read_control()
+        lease = control.head.lease
+        if lease and not control.takes_at_once:
+            self._reporter.note(f"the site's lease is {lease.owner}'s: watching whether that agent lives")
         try:
             control.acquire()
         except SiteferryError:
@@ -139,8 +144,7 @@ class Site:
         with Tree(self._config.root) as tree, Plan() as plan:
             forced = self._changed_headers(head)
             comparison = self._compare(tree, plan, forced, summary)
-            nothing_to_record = forced is None or bool(comparison.unfinished)
-            if plan.totals.empty and nothing_to_record:
+            if plan.totals.empty and (forced is None or self._headers_left(comparison)):
                 self._cache.set_digests(self._finished(comparison, set()))
             else:
                 self._reporter.planned(plan.totals)
@@ -201,7 +205,7 @@ class Site:
             self._reporter.note(f"read the index: {leaves} leaves, {self._cache.file_count()} published files")
             if keep:
                 self._cache.set_version(Version(head.epoch, head.run))
-        self._cache.set_settings(settings_fingerprint(self._naming()))
+        self._cache.set_settings(settings_fingerprint(self._naming(), *Applied.of(self._descriptor).header_rules))
 
     def _naming(self) -> Naming:
         d = self._descriptor
@@ -214,9 +218,12 @@ class Site:
         """Tell which keys get other headers than those that they were published with."""
         if head.applied is None or head.applied.header_rules == Applied.of(self._descriptor).header_rules:
             return None
-        rules = [HeaderRule(match, headers) for match, headers in json.loads(head.applied.header_rules)]
-        old, new = Headers(self._descriptor.prefix, rules), self._headers()
-        return lambda key: "headers" if old.settings(key) != new.settings(key) else None
+        new = self._headers()
+        earlier = [
+            Headers(self._descriptor.prefix, [HeaderRule(match, headers) for match, headers in json.loads(rules)])
+            for rules in head.applied.header_rules
+        ]
+        return lambda key: "headers" if any(old.settings(key) != new.settings(key) for old in earlier) else None
 
     # ---- compare
 
@@ -228,18 +235,11 @@ class Site:
         summary: Summary,
         disagreements: Disagreements | None = None,
     ) -> Comparison:
-        settling = Settling(
-            self._config.settle,
-            self._s.clock.now,
-            self._cache.first_look,
-            own_clock=has_own_clock(tree.device),
-        )
         comparer = Comparer(
             self._cache,
             self._naming(),
-            settled=settling.settled,
+            settled=self._settling(tree).settled,
             forced=forced or (lambda _: None),
-            force_all=forced is not None,
         )
         comparison = comparer.compare(tree, plan)
         if disagreements and self._config.delete:
@@ -248,13 +248,14 @@ class Site:
             for stray in disagreements.strays():
                 disagreements.resolve(stray)
         if self._config.delete:
-            summary.hold_reason = apply_brake(
+            braked = apply_brake(
                 plan,
                 self._config.brake,
                 self._cache.file_count(),
                 self._state.approved_deletes(),
                 comparison.hold_reason,
             )
+            summary.hold_reason, comparison.approved = braked.hold_reason, braked.approved
         else:
             plan.hold_deletes()
             plan.totals.kept, plan.totals.held = plan.totals.held, 0
@@ -265,6 +266,11 @@ class Site:
             summary.fail(problem.path, problem.reason)
         summary.problems = self._cache.problem_count()
         return comparison
+
+    def _settling(self, tree: Tree) -> Settling:
+        return Settling(
+            self._config.settle, self._s.clock.now, self._cache.first_look, own_clock=has_own_clock(tree.device)
+        )
 
     @staticmethod
     def _finished(comparison: Comparison, unfinished: set[str]) -> list[tuple[str, bytes, int]]:
@@ -278,16 +284,15 @@ class Site:
     ) -> None:
         effects = self._begin(tree, summary, forced or (lambda _: None))
         effects.carry_out(plan)
-        complete = not (effects.unfinished or comparison.unfinished or summary.stopped)
-        self._end(effects, comparison, summary, closed=not effects.unknown, headers_done=complete)
+        self._end(effects, comparison, summary, closed=not effects.unknown)
 
     def _begin(
-        self, tree: Tree, summary: Summary, forced: Forced, settled: Callable[[str], None] = lambda _: None
+        self, tree: Tree, summary: Summary, forced: Forced, agreed: Callable[[str], None] = lambda _: None
     ) -> Effects:
         control = self._control
         assert control is not None
         self._cache.set_version(None)
-        summary.run = control.open_run()
+        summary.run = control.open_run(Applied.of(self._descriptor).with_rules_of(control.head.applied))
         seconds = request_seconds(self._config.lease)
         work = Work(
             tree=tree,
@@ -297,72 +302,76 @@ class Site:
             outbox=Outbox(self._s.queues, self._descriptor, summary.run),
             executor=self._s.executor,
             reporter=self._reporter,
-            encoding=self._descriptor.encoding,
+            naming=self._naming(),
             run=summary.run,
             ahead=4 * self._config.workers,
             stopping=self._stopping,
+            settled=self._settling(tree).settled,
+            forced=forced,
+            agreed=agreed,
         )
-        return Effects(work, summary, forced, settled)
+        return Effects(work, summary)
 
-    def _end(
-        self, effects: Effects, comparison: Comparison, summary: Summary, *, closed: bool, headers_done: bool
-    ) -> None:
+    def _end(self, effects: Effects, comparison: Comparison, summary: Summary, *, closed: bool) -> None:
         control = self._control
         assert control is not None
         summary.closed = closed
-        if summary.deleted:
+        if comparison.approved and not summary.stopped:
             self._state.use_approval()
         if not closed:
             return
         applied = Applied.of(self._descriptor)
-        before = control.head.applied
-        if before is not None and not headers_done:
-            applied = before
+        if effects.forced_left or summary.stopped or self._headers_left(comparison):
+            applied = applied.with_rules_of(control.head.applied)
         control.close_run(applied)
         self._cache.set_version(Version(control.head.epoch, control.head.run))
         if not summary.stopped:
             self._cache.set_digests(self._finished(comparison, effects.unfinished))
 
+    @staticmethod
+    def _headers_left(comparison: Comparison) -> bool:
+        return comparison.forced_left or bool(comparison.unreadable)
+
     # ---- recovery
 
     def _recover(self) -> Summary:
         """Bring index and bucket to agree again after a run that was not closed, and the tree with them."""
-        self._reporter.note("an earlier run was not finished: recovering")
         self.acquire()
         head = self._head()
         if head.open is None:
             return self._sync()  # another agent closed it meanwhile
+        self._reporter.note("an earlier run was not finished: recovering")
         summary = Summary(recovered=True)
         self._load_cache(head, keep=False)
-        first_open, opened = head.open, head.opened
+        first_open = head.open
         with Tree(self._config.root) as tree, Plan() as plan, Disagreements() as found:
-            found.find(self._cache, self._s.objects, self._descriptor, opened=opened or 0.0, first_open=first_open)
+            found.find(self._cache, self._s, self._descriptor, opened=head.opened or 0.0, first_open=first_open)
             headers = self._changed_headers(head)
 
             def forced(key: str) -> str | None:
-                return "recovered" if found.is_suspect(key) else headers(key) if headers else None
+                return RECOVERED if found.is_suspect(key) else headers(key) if headers else None
 
             comparison = self._compare(tree, plan, forced, summary, found)
             self._reporter.planned(plan.totals)
             effects = self._begin(tree, summary, forced, found.resolve)
             effects.carry_out(plan)
-            if not summary.stopped:
-                self._jobs_again(Outbox(self._s.queues, self._descriptor, summary.run or 0), first_open)
             left = found.count()
             if left:
                 self._reporter.note(f"{left} objects still differ from the index: the run stays open")
-            complete = not (effects.unfinished or comparison.unfinished or summary.stopped)
             closed = not (effects.unknown or left or summary.stopped)
-            self._end(effects, comparison, summary, closed=closed, headers_done=complete)
+            if closed:
+                self._jobs_again(Outbox(self._s.queues, self._descriptor, summary.run or 0), first_open)
+            self._end(effects, comparison, summary, closed=closed)
         return summary
 
     def _jobs_again(self, outbox: Outbox, first_open: int) -> None:
         """Send the page and copy jobs of every leaf that an unclosed run committed, and invalidate the site."""
-        for leaf in self._cache.all_leaves():
+        for leaf, end in self._cache.all_leaves():
             if leaf.run >= first_open:
                 outbox.page(leaf.directory)
                 for name in leaf.files:
-                    outbox.copy(join(leaf.directory, name))
+                    if end is None or name < end:
+                        outbox.copy(join(leaf.directory, name))
                 outbox.flush_full()
         outbox.flush()
         outbox.invalidate_everything()

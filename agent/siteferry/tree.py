@@ -19,7 +19,8 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC 
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 
 
-_NOT_THERE: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+"""Errors of opening that say that there is nothing, or a symlink."""
 _MOST: Final = (1 << 63) - 1
 
 
@@ -88,7 +89,7 @@ class Tree:
             with self.directory(directory) as descriptor:
                 return is_regular_file(descriptor, name)
         except OSError as error:
-            return error.errno not in _NOT_THERE
+            return error.errno not in NOT_THERE
 
     def is_directory(self, path: bytes) -> bool:
         """Tell whether a path is a directory now; unreadable counts as yes, since it is not known to be gone."""
@@ -97,7 +98,7 @@ class Tree:
             with self.directory(parent) as descriptor:
                 return stat.S_ISDIR(os.stat(name or b".", dir_fd=descriptor, follow_symlinks=False).st_mode)
         except OSError as error:
-            return error.errno not in _NOT_THERE
+            return error.errno not in NOT_THERE
 
 
 def open_directory(parent: int, name: bytes) -> int:

@@ -244,7 +244,7 @@ def test_an_unfinished_run_is_recovered(site: Any, agent: Agent) -> None:
     (Path(site.root) / "docs" / "halfway.txt").write_text("halfway", "utf-8")
     config = Path(site.config)
     short = config.with_name("short-lease.toml")
-    short.write_text("lease = 6\n" + config.read_text("utf-8"), "utf-8")
+    short.write_text("lease = 10\n" + config.read_text("utf-8"), "utf-8")
     quick = Agent(site, short)
     known = live_keys(site)
     wait_settled(Path(site.root))

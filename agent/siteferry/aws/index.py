@@ -1,6 +1,7 @@
 """The index in DynamoDB."""
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -103,6 +104,7 @@ class DynamoIndex:
     def leaves(self, after: int | None = None) -> Iterator[Leaf]:
         """Scan the table in parallel segments."""
         pages: Queue[list[Any] | Exception | None] = Queue(_PAGES_AHEAD)
+        abandoned = threading.Event()
 
         def scan(segment: int) -> None:
             try:
@@ -110,6 +112,8 @@ class DynamoIndex:
                     TableName=self._table, ConsistentRead=True, Segment=segment, TotalSegments=SCAN_SEGMENTS
                 ):
                     pages.put(page["Items"])
+                    if abandoned.is_set():
+                        break
             except Exception as error:  # noqa: BLE001  handed to the caller's thread
                 pages.put(error)
             pages.put(None)
@@ -117,18 +121,22 @@ class DynamoIndex:
         with ThreadPoolExecutor(SCAN_SEGMENTS) as pool:
             for segment in range(SCAN_SEGMENTS):
                 pool.submit(scan, segment)
-            running, failure = SCAN_SEGMENTS, None
-            while running:
-                page = pages.get()
-                if page is None:
-                    running -= 1
-                elif isinstance(page, Exception):
-                    failure = page
-                elif failure is None:
-                    yield from self._decode(page, after)
-        if failure is not None:
-            with explained(f"reading table {self._table}"):
-                raise failure
+            running = SCAN_SEGMENTS
+            try:
+                while running:
+                    page = pages.get()
+                    if page is None:
+                        running -= 1
+                    elif isinstance(page, Exception):
+                        with explained(f"reading table {self._table}"):
+                            raise page
+                    else:
+                        yield from self._decode(page, after)
+            finally:
+                # Whoever stopped reading early must not leave a segment waiting for room.
+                abandoned.set()
+                while running:
+                    running -= pages.get() is None
 
     def _decode(self, items: Sequence[Any], after: int | None) -> Iterator[Leaf]:
         for item in items:

@@ -52,8 +52,13 @@ _PARAMETERS: Final = {
 }
 # obstore refuses control characters and components that are empty, "." or ".."; it strips slashes at either end.
 _REFUSED_BY_OBSTORE: Final = re.compile(r"[\x00-\x1f\x7f]|(^|/)(\.{0,2})(/|$)")
-_THROTTLED: Final = ("SlowDown", "503 Service Unavailable", "429 Too Many", "RequestTimeTooSkewed", "ExpiredToken")
-_REFUSED: Final = re.compile(r"\b(400 Bad Request|403 Forbidden|404 Not Found|405 |409 Conflict|411 |412 |413 |501 )")
+_LATER: Final = frozenset(
+    "SlowDown RequestTimeout RequestTimeTooSkewed ExpiredToken TooManyRequests ServiceUnavailable Throttling".split()
+)
+"""S3's codes for a request that had no effect and may be made again."""
+_URL: Final = re.compile(r"performing [A-Z]+ \S+ in ")
+_STATUS: Final = re.compile(r"status code: (\d{3})")
+_CODE: Final = re.compile(r"<Code>([A-Za-z]+)</Code>")
 
 
 class S3Objects:
@@ -67,7 +72,7 @@ class S3Objects:
         self._put_client: Any = session.client("s3", connections=workers, tries=1)
         options: dict[str, Any] = {
             "timeout": timedelta(seconds=request_seconds / 2),
-            "connect_timeout": timedelta(seconds=min(5.0, request_seconds / 4)),
+            "connect_timeout": timedelta(seconds=request_seconds / 4),
             "pool_max_idle_per_host": str(workers),
         }
         certificate = session.root_certificate()
@@ -171,18 +176,21 @@ class S3Objects:
                     **where, UploadId=upload, PartNumber=number, Body=part, ChecksumCRC64NVME=checksum
                 )
                 parts.append({"PartNumber": number, "ETag": done["ETag"], "ChecksumCRC64NVME": checksum})
-            self._client.complete_multipart_upload(
+        except BaseException as error:
+            self._abort(key, upload)
+            if isinstance(error, (ClientError, BotoCoreError)):
+                raise _classify_boto(error) from error
+            raise
+        try:
+            self._put_client.complete_multipart_upload(
                 **where,
                 UploadId=upload,
                 MultipartUpload={"Parts": parts},
                 ChecksumCRC64NVME=format_crc64nvme(crc),
                 ChecksumType="FULL_OBJECT",
             )
-        except BaseException as error:
-            self._abort(key, upload)
-            if isinstance(error, (ClientError, BotoCoreError)):
-                raise _classify_boto(error) from error
-            raise
+        except (ClientError, BotoCoreError) as error:
+            raise OutcomeUnknownError(str(error)) from error
 
     def _abort(self, key: str, upload: str) -> None:
         try:
@@ -232,11 +240,18 @@ def _regroup(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
 
 
 def _classify(error: Exception) -> StoreError:
-    """Say what an error of obstore tells of the request's effect; S3's code is only in its text."""
+    """Say what an error of obstore tells of the request's effect.
+
+    S3's answer is only in its text, which also has the URL: a file's name must not be taken for an answer.
+    """
     text = _short(error)
-    if any(word in text for word in _THROTTLED):
+    answer = _URL.sub("", text, count=1)
+    status, code = _STATUS.search(answer), _CODE.search(answer)
+    if isinstance(error, ValueError):
+        return RefusedError(text)
+    if (code and code[1] in _LATER) or (status and status[1] in ("429", "503")):
         return ThrottledError(text)
-    if isinstance(error, (ValueError, obstore.exceptions.PermissionDeniedError)) or _REFUSED.search(text):
+    if status and status[1].startswith("4"):
         return RefusedError(text)
     return OutcomeUnknownError(text)
 
@@ -244,7 +259,7 @@ def _classify(error: Exception) -> StoreError:
 def _classify_boto(error: Exception) -> StoreError:
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if error_code(error) in ("SlowDown", "RequestTimeout", "RequestTimeTooSkewed", "ExpiredToken"):
+        if error_code(error) in _LATER:
             return ThrottledError(str(error))
         if 400 <= status < 500:  # noqa: PLR2004
             return RefusedError(str(error))

@@ -49,8 +49,8 @@ class Session:
             endpoint_url=self.config.endpoint_url,
             verify=str(self.config.ca_bundle) if self.config.ca_bundle else None,
             config=BotoConfig(
-                connect_timeout=max(1.0, each / 2),
-                read_timeout=max(2.0, each),
+                connect_timeout=each,
+                read_timeout=each,
                 retries={"total_max_attempts": tries, "mode": "standard"},
                 max_pool_connections=connections,
                 s3={"addressing_style": "path"} if self.config.endpoint_url else {},

@@ -1,0 +1,85 @@
+"""Rule 5: what was added where a delete once was is read back after the commit.
+
+A late delete job may have hit the object between its upload and the commit of its entry. From the commit on, handlers
+see the key as live and take their deletes back; before it, only this check can notice.
+"""
+
+import functools
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from siteferry.cache import Cache
+from siteferry.commit import Committer, Edit, edit_directory, shows_on_page
+from siteferry.diff import Naming, Settled
+from siteferry.errors import FileError, StoreError, UnavailableError
+from siteferry.outbox import Outbox
+from siteferry.plan import Change
+from siteferry.ports import Executor
+from siteferry.publish import Publisher
+from siteferry.tree import FileState, Tree, is_regular_file
+from siteferry_contract.leaf import FileEntry
+
+ROUNDS: Final = 8
+"""For one key, before the run is left open for recovery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """Reads re-adds back, and uploads them again until they are there."""
+
+    tree: Tree
+    cache: Cache
+    committer: Committer
+    publisher: Publisher
+    outbox: Outbox
+    executor: Executor
+    naming: Naming
+    settled: Settled
+    run: int
+
+    def check(self, re_adds: Sequence[tuple[Change, FileEntry]]) -> Iterator[tuple[Change, str]]:
+        """Check committed re-adds; gives those that are not in the bucket and cannot be put there now, and why."""
+        left = list(re_adds)
+        for _ in range(ROUNDS):
+            looks = [
+                (change, self.executor.submit(functools.partial(self.publisher.is_ours, change.key, entry)))
+                for change, entry in left
+            ]
+            missing = [change for change, ours in looks if not ours.result()]
+            if not missing:
+                return
+            left = []
+            for change in missing:
+                try:
+                    left += self._again(change)
+                except (FileError, StoreError) as error:
+                    yield change, str(error)
+        raise UnavailableError(
+            f"{len(left)} re-added files are not in the bucket as committed, even after {ROUNDS} uploads",
+            "the run is left open and the next one recovers; if it comes again, something else deletes in the bucket",
+        )
+
+    def _again(self, change: Change) -> list[tuple[Change, FileEntry]]:
+        """Upload a file again and commit it, or commit its delete if it is gone meanwhile."""
+        entry: FileEntry | None = None
+        raw = self.naming.raw_if_differs(change.name, change.raw)
+        try:
+            with self.tree.directory(change.path) as directory:
+                if is_regular_file(directory, change.raw):
+                    state = FileState.of(os.stat(change.raw, dir_fd=directory, follow_symlinks=False))
+                    if not self.settled(change.full_path, state):
+                        raise FileError("it is being written again, and its upload was hit by an earlier delete")
+                    change = replace(change, state=state)
+                    entry = self.publisher.publish(directory, change, raw, None, force=True).entry
+        except OSError as error:
+            if self.tree.is_regular_file(change.path, change.raw):
+                raise FileError(f"cannot be read: {error.strerror}") from None
+        leaves, edited = edit_directory(self.cache, change.directory, {change.name: Edit(entry)}, self.run)
+        self.committer.commit(leaves)
+        for one in edited:
+            self.outbox.follow(one, change, uploaded=entry is not None, forced=True)
+            if shows_on_page(one):
+                self.outbox.page(change.directory)
+        return [(change, entry)] if entry else []
