@@ -129,10 +129,11 @@ class Cache:
     # ---- the copy of the index
 
     def put_leaves(self, leaves: Sequence[Leaf]) -> None:
-        """Take over leaves that were committed."""
+        """Take over leaves that were committed. Their directories' digests tell of another state and are forgotten."""
         with self._transaction():
             for leaf in leaves:
                 self._put(leaf)
+                self._db.execute("DELETE FROM snapshot WHERE directory = ?", (leaf.directory,))
 
     def bounds(self, directory: str) -> list[str]:
         """Give the lower bounds of a directory's leaves, sorted; empty if it has none."""

@@ -113,9 +113,7 @@ class Effects:
         finally:
             # After an error: no upload may still be under way when the lease is given up.
             uploads = [future for chunk in flying for _, future in chunk.uploads]
-            for future in uploads:
-                future.cancel()
-            wait(uploads)
+            wait([future for future in uploads if not future.cancel()])
             for chunk in flying:
                 chunk.close()
 

@@ -119,10 +119,7 @@ class Descriptor:
             directory_pages=fields["directory_pages"],
             copy_rules=rules,
             header_rules=tuple(
-                HeaderRule(
-                    _text(rule, "match"), {name: _text(rule["headers"], name) for name in rule["headers"].keys()}
-                )
-                for rule in _list(fields, "header_rules")
+                HeaderRule(_text(rule, "match"), _texts(rule["headers"])) for rule in _list(fields, "header_rules")
             ),
         )
 
@@ -139,3 +136,9 @@ def _list(fields: Mapping[str, Any], name: str) -> list[Any]:
     if not isinstance(value, list):
         raise ContractError(f"the site descriptor's {name!r} is {value!r}, not a list")
     return value
+
+
+def _texts(fields: Any) -> dict[str, str]:
+    if not isinstance(fields, dict):
+        raise ContractError(f"the site descriptor has headers {fields!r}, not an object")
+    return {name: _text(fields, name) for name in fields}
