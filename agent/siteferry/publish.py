@@ -1,5 +1,6 @@
 """One file's way into the bucket: read it as one state, put it, and know what came of it."""
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +13,7 @@ from siteferry.plan import Change
 from siteferry.ports import Clock, ObjectStore
 from siteferry.tree import OpenFile
 from siteferry_contract.leaf import FileEntry
-from siteferry_contract.objects import is_generated
+from siteferry_contract.objects import UPLOAD, is_generated
 
 WHOLE_BYTES: Final = 8 * 1024 * 1024
 """Files up to this size are read whole and put in one request."""
@@ -27,6 +28,8 @@ class Published:
     entry: FileEntry
     uploaded: bool
     """False: the bucket had the same bytes already."""
+    token: str = ""
+    """Of an upload in parts: the object's `siteferry-upload` metadata."""
 
 
 class Publisher:
@@ -50,19 +53,20 @@ class Publisher:
         assert state is not None
         expected = old.crc64nvme if old and old.size == state.size and not force else None
         last: StoreError | None = None
+        token = secrets.token_hex(8) if state.size > WHOLE_BYTES else ""
         for attempt in range(TRIES):
             if last is not None:
                 self._clock.wait(BACK_OFF_SECONDS * 2**attempt)
             try:
                 with OpenFile(directory, change.raw, state) as file:
                     try:
-                        crc, uploaded = self._once(file, change, expected)
+                        crc, uploaded = self._once(file, change, expected, token)
                     except OutcomeUnknownError as error:
                         last = error
-                        if (crc_there := self._ours(file, change)) is None:
+                        if (crc_there := self._ours(file, change, token)) is None:
                             continue
                         crc, uploaded = crc_there, True
-                    return Published(_entry(change, crc, raw), uploaded)
+                    return Published(_entry(change, crc, raw), uploaded, token)
             except ThrottledError as error:
                 last = last or error
             except (FileError, RefusedError):
@@ -73,17 +77,16 @@ class Publisher:
         assert last is not None
         raise last
 
-    def is_ours(self, key: str, entry: FileEntry) -> bool:
-        """Tell whether the current object of a key is what its entry says."""
-        found = self._store.head(key)
-        return (
-            found is not None
-            and found.size == entry.size
-            and not is_generated(found.metadata)
-            and (entry.crc64nvme is None or found.crc64nvme == entry.crc64nvme)
-        )
+    def is_ours(self, key: str, published: Published) -> bool:
+        """Tell whether the current object of a key is what was published."""
+        found, entry = self._store.head(key), published.entry
+        if found is None or found.size != entry.size or is_generated(found.metadata):
+            return False
+        if found.crc64nvme is None and published.token:
+            return found.metadata.get(UPLOAD) == published.token
+        return entry.crc64nvme is None or found.crc64nvme == entry.crc64nvme
 
-    def _once(self, file: OpenFile, change: Change, expected: int | None) -> tuple[int, bool]:
+    def _once(self, file: OpenFile, change: Change, expected: int | None, token: str) -> tuple[int, bool]:
         assert change.state is not None
         size, headers = change.state.size, self._headers.of(change.key, change.state.mtime_ns)
         if size <= WHOLE_BYTES:
@@ -97,6 +100,7 @@ class Publisher:
         if expected is not None and (crc := _checksum(file)) == expected:
             return crc, False
         running = _Running(file)
+        headers[f"x-amz-meta-{UPLOAD}"] = token
         self._store.put_chunks(change.key, self._fenced(running), size, headers)
         return running.crc, True
 
@@ -107,11 +111,15 @@ class Publisher:
         # What is left now: the last parts, and the completion.
         self._control.require(2 * self._request_seconds)
 
-    def _ours(self, file: OpenFile, change: Change) -> int | None:
+    def _ours(self, file: OpenFile, change: Change, token: str) -> int | None:
         """Settle an unknown outcome: give the checksum if the object is there as this attempt put it."""
         crc = _checksum(file)
         try:
-            return crc if self.is_ours(change.key, _entry(change, crc, None)) else None
+            return (
+                crc
+                if self.is_ours(change.key, Published(_entry(change, crc, None), uploaded=True, token=token))
+                else None
+            )
         except SiteferryError:
             return None  # still unknown
 

@@ -17,9 +17,8 @@ from siteferry.errors import FileError, StoreError, UnavailableError
 from siteferry.outbox import Outbox
 from siteferry.plan import Change
 from siteferry.ports import Executor
-from siteferry.publish import Publisher
+from siteferry.publish import Published, Publisher
 from siteferry.tree import FileState, Tree, is_regular_file
-from siteferry_contract.leaf import FileEntry
 
 ROUNDS: Final = 8
 """For one key, before the run is left open for recovery."""
@@ -39,13 +38,13 @@ class Recheck:
     settled: Settled
     run: int
 
-    def check(self, re_adds: Sequence[tuple[Change, FileEntry]]) -> Iterator[tuple[Change, str]]:
+    def check(self, re_adds: Sequence[tuple[Change, Published]]) -> Iterator[tuple[Change, str]]:
         """Check committed re-adds; gives those that are not in the bucket and cannot be put there now, and why."""
         left = list(re_adds)
         for _ in range(ROUNDS):
             looks = [
-                (change, self.executor.submit(functools.partial(self.publisher.is_ours, change.key, entry)))
-                for change, entry in left
+                (change, self.executor.submit(functools.partial(self.publisher.is_ours, change.key, published)))
+                for change, published in left
             ]
             missing = [change for change, ours in looks if not ours.result()]
             if not missing:
@@ -61,9 +60,9 @@ class Recheck:
             "the run is left open and the next one recovers; if it comes again, something else deletes in the bucket",
         )
 
-    def _again(self, change: Change) -> list[tuple[Change, FileEntry]]:
+    def _again(self, change: Change) -> list[tuple[Change, Published]]:
         """Upload a file again and commit it, or commit its delete if it is gone meanwhile."""
-        entry: FileEntry | None = None
+        published: Published | None = None
         raw = self.naming.raw_if_differs(change.name, change.raw)
         try:
             with self.tree.directory(change.path) as directory:
@@ -72,14 +71,15 @@ class Recheck:
                     if not self.settled(change.full_path, state):
                         raise FileError("it is being written again, and its upload was hit by an earlier delete")
                     change = replace(change, state=state)
-                    entry = self.publisher.publish(directory, change, raw, None, force=True).entry
+                    published = self.publisher.publish(directory, change, raw, None, force=True)
         except OSError as error:
             if self.tree.is_regular_file(change.path, change.raw):
                 raise FileError(f"cannot be read: {error.strerror}") from None
-        leaves, edited = edit_directory(self.cache, change.directory, {change.name: Edit(entry)}, self.run)
+        edit = Edit(published.entry if published else None)
+        leaves, edited = edit_directory(self.cache, change.directory, {change.name: edit}, self.run)
         self.committer.commit(leaves)
         for one in edited:
-            self.outbox.follow(one, change, uploaded=entry is not None, forced=True)
+            self.outbox.follow(one, change, uploaded=published is not None, forced=True)
             if shows_on_page(one):
                 self.outbox.page(change.directory)
-        return [(change, entry)] if entry else []
+        return [(change, published)] if published else []

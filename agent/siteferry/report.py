@@ -50,10 +50,10 @@ class Summary:
         if self.run is None:
             parts = ["nothing to do"]
         else:
-            parts = [
-                f"run {self.run}: {self.uploaded} published ({human_size(self.uploaded_bytes)})",
-                f"{self.deleted} deleted",
-            ]
+            effects = [f"{self.uploaded} published ({human_size(self.uploaded_bytes)})"] if self.uploaded else []
+            effects += [f"{self.deleted} deleted"] if self.deleted else []
+            effects += ["directories only"] if not (effects or self.unchanged or self.failed) else []
+            parts = [f"run {self.run}: {', '.join(effects)}".rstrip(": ")]
             parts += [f"{self.unchanged} touched only"] if self.unchanged else []
         for count, word in (
             (self.failed, "failed"),
@@ -244,10 +244,10 @@ def describe_totals(totals: Totals) -> str:
         parts = ["nothing to do"]
     else:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(totals.reasons.items()))
-        parts = [
-            f"plan: {totals.puts} to publish ({human_size(totals.put_bytes)}), {totals.deletes} to delete"
-            + (f" [{reasons}]" if reasons else "")
-        ]
+        effects = [f"{totals.puts} to publish ({human_size(totals.put_bytes)})"] if totals.puts else []
+        effects += [f"{totals.deletes} to delete"] if totals.deletes else []
+        effects += [] if effects else [f"{totals.others} directories"]
+        parts = [f"plan: {', '.join(effects)}" + (f" [{reasons}]" if reasons else "")]
     parts += [f"{totals.deferred} deferred (still being written)"] if totals.deferred else []
     parts += [f"{totals.held} deletes held"] if totals.held else []
     parts += [f"{totals.kept} deletes left out (switched off)"] if totals.kept else []

@@ -264,7 +264,7 @@ class Effects:
 
     def _recheck(self, batch: _Batch) -> None:
         re_adds = [
-            (change, published.entry)
+            (change, published)
             for _, edited, change, published in batch.edited
             if published and edited.had_delete and not isinstance(edited.old, FileEntry)
         ]

@@ -9,6 +9,10 @@ from siteferry_contract.errors import ContractError
 MTIME: Final = "mtime"
 """User metadata: seconds since 1970 with nanoseconds, as rclone writes it (https://rclone.org/s3/#modification-times)."""
 
+UPLOAD: Final = "siteferry-upload"
+"""User metadata of an object that was uploaded in parts: a random token, by which its uploader knows it again where
+S3 has no checksum of the whole."""
+
 GENERATED: Final = "siteferry-generated"
 """User metadata that marks an object as made by a Lambda, not by a user; its value says what it is."""
 

@@ -118,6 +118,31 @@ def test_names_of_all_kinds_come_through(site: Any, agent: Agent) -> None:
     assert stored["Body"].read() == b"content of new\nline.txt"
 
 
+def test_large_files_come_through_in_parts(site: Any, agent: Agent) -> None:
+    """A file of several parts is live byte for byte, also under a key that only boto3 takes, and after a change."""
+    root = Path(site.root)
+    body = random.Random(3).randbytes(20_000_000)
+    (root / "small.txt").write_text("an empty root would hold the deletes", "utf-8")
+    (root / "large.bin").write_bytes(body)
+    (root / "large\n.bin").write_bytes(body)
+    agent.sync()
+    stored = site.client("s3").get_object(Bucket=site.bucket, Key="large\n.bin")
+    assert stored["Body"].read() == body
+    assert site.get("large.bin").body == body
+    (root / "large.bin").write_bytes(body[::-1])
+    os.utime(root / "large\n.bin")
+    done = agent.sync()
+    assert "published large.bin (mtime, 20.0 MB)" in done.stdout
+    assert "unchanged large\\n.bin" in done.stdout
+    site.wait_drained()
+    assert site.get("large.bin").body == body[::-1]
+    for name in ("large.bin", "large\n.bin"):
+        (root / name).unlink()
+    agent.sync()
+    site.wait_drained()
+    assert_published(site, COPIES)
+
+
 def test_a_copied_file_is_live_changes_and_disappears_at_both_keys(site: Any, agent: Agent) -> None:
     """A file under a copy rule appears at both keys, changes at both, and disappears from both."""
     both = ("docs/twice.txt", "mirror/docs/twice.txt")

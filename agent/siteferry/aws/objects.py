@@ -166,12 +166,11 @@ class S3Objects:
                 **where, ChecksumAlgorithm="CRC64NVME", ChecksumType="FULL_OBJECT", **_parameters(headers)
             )["UploadId"]
         except (ClientError, BotoCoreError) as error:
-            raise _classify_boto(error) from error
-        parts, crc = [], 0
+            raise _without_effect(error) from error
+        parts = []
         try:
             for number, part in enumerate(_regroup(chunks, _part_bytes(size)), 1):
                 checksum = format_crc64nvme(crc64nvme(part))
-                crc = crc64nvme(part, crc)
                 done = self._client.upload_part(
                     **where, UploadId=upload, PartNumber=number, Body=part, ChecksumCRC64NVME=checksum
                 )
@@ -179,18 +178,17 @@ class S3Objects:
         except BaseException as error:
             self._abort(key, upload)
             if isinstance(error, (ClientError, BotoCoreError)):
-                raise _classify_boto(error) from error
+                raise _without_effect(error) from error
             raise
         try:
             self._put_client.complete_multipart_upload(
                 **where,
                 UploadId=upload,
                 MultipartUpload={"Parts": parts},
-                ChecksumCRC64NVME=format_crc64nvme(crc),
                 ChecksumType="FULL_OBJECT",
             )
         except (ClientError, BotoCoreError) as error:
-            raise OutcomeUnknownError(str(error)) from error
+            raise _classify_boto(error) from error
 
     def _abort(self, key: str, upload: str) -> None:
         try:
@@ -268,6 +266,12 @@ def _classify_boto(error: Exception) -> StoreError:
     if isinstance(explained_error, AccessError):
         return RefusedError(str(explained_error))
     return OutcomeUnknownError(str(error))
+
+
+def _without_effect(error: Exception) -> StoreError:
+    """Say what an error before the completion tells: nothing is readable yet, whatever it was."""
+    found = _classify_boto(error)
+    return ThrottledError(str(found)) if isinstance(found, OutcomeUnknownError) else found
 
 
 def _short(error: Exception) -> str:

@@ -21,9 +21,11 @@ from siteferry.head import Applied, Head, LeaseRecord
 from siteferry.headers import Headers
 from siteferry.lease import Control
 from siteferry.plan import Action, Change
-from siteferry.publish import Published, Publisher
+from siteferry.ports import ObjectInfo
+from siteferry.publish import WHOLE_BYTES, Published, Publisher
 from siteferry.tree import FileState
 from siteferry_contract.leaf import FileEntry
+from siteferry_contract.objects import UPLOAD
 from tests.unit.agent.fakes import Faults, ManualClock, MemoryIndex, MemoryObjects, StoredObject, descriptor
 
 APPLIED = Applied.of(descriptor())
@@ -281,8 +283,23 @@ SPOILS: list[Callable[[StoredObject], StoredObject | None]] = [
 def test_only_the_same_object_is_ours(desk: Desk, spoil: Callable[[StoredObject], StoredObject | None]) -> None:
     """An object is ours if size and checksum are and no Lambda made it."""
     entry = desk.publish().entry
-    assert desk.publisher.is_ours("f", entry)
+    assert desk.publisher.is_ours("f", Published(entry, uploaded=True))
     spoiled = spoil(desk.objects.current.pop("f"))
     if spoiled:
         desk.objects.current["f"] = spoiled
-    assert not desk.publisher.is_ours("f", entry)
+    assert not desk.publisher.is_ours("f", Published(entry, uploaded=True))
+
+
+def test_an_upload_in_parts_is_known_by_its_token_where_s3_has_no_checksum(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a checksum of the whole, the object of this upload is ours, and that of another is not."""
+    desk.path.write_bytes(b"x" * (WHOLE_BYTES + 1))
+    desk.change = desk.plan()
+    done = desk.publish()
+    assert done.token
+    metadata = {UPLOAD: done.token}
+    bare = ObjectInfo(done.entry.size, None, metadata)
+    monkeypatch.setattr(desk.objects, "head", lambda key: bare)
+    assert desk.publisher.is_ours("f", done)
+    assert not desk.publisher.is_ours("f", replace(done, token="another"))
