@@ -254,6 +254,13 @@ class Cache:
             "INSERT INTO problem VALUES (?, ?, ?)", ((directory, problem.path, problem.reason) for problem in problems)
         )
 
+    def forget_problems(self, directory: str) -> None:
+        """Forget those of a directory that went, and of all beneath it."""
+        self._db.execute(
+            "DELETE FROM problem WHERE directory = ?1 OR (directory >= ?1 || '/' AND directory < ?1 || '0')",
+            (directory,),
+        )
+
     def problems(self, limit: int = -1) -> list[Problem]:
         """Give the names that are not published."""
         rows = self._db.execute("SELECT path, reason FROM problem ORDER BY path LIMIT ?", (limit,))

@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import signal
 import sqlite3
 import sys
@@ -29,7 +30,7 @@ The least that the configuration needs:
 _EPILOG: Final = """\
 exit codes:
   0   done                              66  the root is not there
-  1   some files failed                 69  AWS cannot be reached; nothing is lost
+  1   not all is done                   69  AWS cannot be reached; nothing is lost
   3   deletes are held (see approve)    75  another sync of this site is running
   64  wrong usage                       77  no credentials, or not enough of them
   70  the index is damaged              78  wrong configuration
@@ -51,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.remedy:
             print(f"           {error.remedy}", file=sys.stderr)
         return int(error.exit)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+        return int(Exit.DONE)
     except (OSError, sqlite3.Error) as error:
         print(f"siteferry: {error}", file=sys.stderr)
         return int(Exit.IO_ERROR)
@@ -97,7 +101,11 @@ def _add_overrides(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--no-delete", action="store_true", help="delete nothing from S3 in this run")
     command.add_argument(
-        "--exclude", action="append", default=[], metavar="GLOB", help="leave these names out as well; may be repeated"
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="GLOB",
+        help="names that are no part of the site: what is published of them is deleted; may be repeated",
     )
 
 
@@ -151,7 +159,7 @@ def _status(options: argparse.Namespace) -> int:
     from siteferry.status import describe, read  # noqa: PLC0415
 
     config = load_config(options.config)
-    status = read(StateDirectory(config.state_dir), config)
+    status = read(StateDirectory(config.state_dir, to_look=True), config)
     print(json.dumps(status, indent=1) if options.json else describe(status))
     return int(Exit.DONE)
 

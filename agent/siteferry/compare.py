@@ -126,6 +126,7 @@ class Comparer:
             result.hold_reason = hold or result.hold_reason
         plan.add(found.changes, hold=bool(hold))
         for dropped, reason in found.dropped.items():
+            self._cache.forget_problems(dropped)
             for directory in self._cache.beneath(dropped):
                 beneath = self._cache.entries(directory).values()
                 ended = ended_directory(directory, self._path(directory), beneath, self._naming, reason)

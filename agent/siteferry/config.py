@@ -14,6 +14,11 @@ DEFAULT_PATH: Final = Path("/etc/siteferry.toml")
 
 DEFAULT_EXCLUDES: Final = (
     ".ht*",                # the web server's own files: passwords and rules, never content
+    ".env*",               # credentials
+    ".git",                # the history of a site, with all that was ever in it
+    ".svn",
+    ".hg",
+    ".DS_Store",
     ".in.*",               # ProFTPD's HiddenStores, lftp
     ".pureftpd-upload.*",
     "*.filepart",          # WinSCP

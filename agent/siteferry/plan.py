@@ -209,9 +209,9 @@ class Plan:
         if chunk:
             yield chunk
 
-    def changes(self) -> Iterator[Change]:
-        """Give all changes that are not held, in the order in which they would be made."""
-        return self._changes("WHERE NOT held", (), "ASC")
+    def changes(self, *, held: bool = False) -> Iterator[Change]:
+        """Give all changes that are not held, in the order in which they would be made, or those that are."""
+        return self._changes("WHERE held = ?", (held,), "ASC")
 
     def _changes(self, where: str, values: tuple[int, ...], order: str) -> Iterator[Change]:
         query = f"{_SELECT} {where} ORDER BY phase, directory {order}, name {order}"

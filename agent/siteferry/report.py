@@ -1,5 +1,6 @@
 """What a run tells people while it works."""
 
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -60,7 +61,7 @@ class Summary:
             (self.deferred, "deferred (still being written)"),
             (self.held, "deletes held"),
             (self.kept, "deletes left out (switched off)"),
-            (self.problems, "names cannot be published (see `siteferry status`)"),
+            (self.problems, "names not published"),
         ):
             parts += [f"{count} {word}"] if count else []
         parts += ["recovered an unfinished run"] if self.recovered else []
@@ -77,6 +78,9 @@ class Reporter(Protocol):
 
     def planned(self, totals: Totals) -> None:
         """The plan is complete, and not empty."""
+
+    def transferred(self, change: Change) -> None:
+        """A file's upload is over, whatever came of it."""
 
     def published(self, change: Change, *, uploaded: bool) -> None:
         """A file is in bucket and index."""
@@ -106,6 +110,9 @@ class PlainReporter:
     def planned(self, totals: Totals) -> None:
         """Print the totals."""
         self._print(describe_totals(totals))
+
+    def transferred(self, change: Change) -> None:
+        """Say nothing: a line comes with the commit."""
 
     def published(self, change: Change, *, uploaded: bool) -> None:
         """Print the file."""
@@ -155,9 +162,8 @@ class TerminalReporter(PlainReporter):
             self._total_files = totals.puts
             self._bar = tqdm(total=totals.put_bytes, unit="B", unit_scale=True, dynamic_ncols=True, leave=False)
 
-    def published(self, change: Change, *, uploaded: bool) -> None:
+    def transferred(self, change: Change) -> None:
         """Move the bar."""
-        super().published(change, uploaded=uploaded)
         if self._bar is not None and change.state:
             self._files += 1
             self._bar.set_description_str(f"{self._files}/{self._total_files} files", refresh=False)
@@ -190,6 +196,9 @@ class JsonReporter:
     def planned(self, totals: Totals) -> None:
         """Say nothing."""
 
+    def transferred(self, change: Change) -> None:
+        """Say nothing."""
+
     def published(self, change: Change, *, uploaded: bool) -> None:
         """Say nothing."""
 
@@ -213,6 +222,9 @@ def print_plan(plan: Plan, problems: Sequence[Problem], *, as_json: bool, hold_r
         if change.action in (Action.PUT, Action.DELETE):
             size = f", {human_size(change.state.size)}" if change.state else ""
             print(f"{change.action.value:6} {printable(change.full_path)} ({change.reason}{size})")
+    for change in plan.changes(held=True):
+        if change.action is Action.DELETE:
+            print(f"held   {printable(change.full_path)} ({change.reason})")
     for problem in problems:
         print(f"skip   {printable(problem.path)}: {problem.reason}")
     if hold_reason:
@@ -224,8 +236,12 @@ def _print_plan_json(plan: Plan, problems: Sequence[Problem], hold_reason: str) 
     """One document, written as it is read: a plan may be large."""
     out = sys.stdout
     out.write('{"changes": [')
-    for n, change in enumerate(plan.changes()):
+    rows = itertools.chain(
+        ((change, False) for change in plan.changes()), ((change, True) for change in plan.changes(held=True))
+    )
+    for n, (change, held) in enumerate(rows):
         row = {
+            "held": held,
             "action": change.action.value,
             "reason": change.reason,
             "key": change.key,

@@ -148,9 +148,12 @@ class Effects:
         edits: dict[str, tuple[Change, Published | None]] = {}
         for change, future in chunk.uploads:
             published = self._settle(change, future)
+            self._w.reporter.transferred(change)
             if published:
                 edits[change.name] = (change, published)
         chunk.close()
+        if not chunk.changes:
+            return
         others = [change for change in chunk.changes if change.action is not Action.PUT]
         ending = any(change.reason in WITH_DIRECTORY for change in others)
         directory = chunk.changes[0].directory

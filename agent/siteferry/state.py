@@ -4,26 +4,32 @@ import fcntl
 import json
 import os
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from siteferry.errors import BusyError, ConfigError
+from siteferry.errors import BusyError, StateError
+
+APPROVAL_SECONDS: Final = 86_400
+"""For which an approval waits for a run that needs it."""
 
 
 class StateDirectory:
     """A site's files on this host, outside the tree."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, to_look: bool = False) -> None:
+        """Take a directory, and make it unless it is only looked at."""
         self.path = path
         try:
-            path.mkdir(mode=0o750, parents=True, exist_ok=True)
+            if not to_look:
+                path.mkdir(mode=0o750, parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(
+            raise StateError(
                 f"state_dir {path}: {error.strerror}", "create it, owned by the user that siteferry runs as"
             ) from None
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise ConfigError(f"state_dir {path}: is not writable for this user", "chown it to this user")
+        if not to_look and not os.access(path, os.W_OK | os.X_OK):
+            raise StateError(f"state_dir {path}: is not writable for this user", "run siteferry as its owner")
         self.owner = f"{socket.gethostname()}:{path.resolve()}"
         self._lock: int | None = None
 
@@ -37,7 +43,7 @@ class StateDirectory:
         try:
             descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
-            raise ConfigError(
+            raise StateError(
                 f"{self.path / 'lock'}: {error.strerror}", f"was siteferry run as another user? chown -R {self.path}"
             ) from None
         try:
@@ -83,12 +89,14 @@ class StateDirectory:
 
     def approve(self, deletes: int) -> None:
         """Let the next run make up to this many deletes, once."""
-        self._write("approval.json", {"deletes": deletes})
+        self._write("approval.json", {"deletes": deletes, "at": time.time()})
 
     def approved_deletes(self) -> int | None:
-        """Give the number of deletes that were approved; None if none were."""
-        deletes = (self._read("approval.json") or {}).get("deletes")
-        return deletes if isinstance(deletes, int) else None
+        """Give the number of deletes that were approved; None if none were, or too long ago."""
+        approval = self._read("approval.json") or {}
+        deletes, at = approval.get("deletes"), approval.get("at")
+        fresh = isinstance(at, (int, float)) and 0 <= time.time() - at <= APPROVAL_SECONDS
+        return deletes if fresh and isinstance(deletes, int) else None
 
     def use_approval(self) -> None:
         """Take the approval back: it is good for once."""

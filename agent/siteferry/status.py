@@ -37,6 +37,7 @@ def read(state: StateDirectory, config: Config) -> dict[str, Any]:
 
     status: dict[str, Any] = {"site": config.site, "root": str(config.root), "running": state.is_locked()}
     status |= state.read_status() or {}
+    status["approved_deletes"] = state.approved_deletes()
     if Cache.is_readable(state.cache):
         cache = Cache(state.cache, read_only=True)
         try:
@@ -63,7 +64,7 @@ def describe(status: dict[str, Any]) -> str:
         lines.append(f"published   {status['published_files']} files")
     for name, label in (("last_run", "last change"), ("last", "last cycle")):
         summary = status.get(name)
-        if summary:
+        if summary and not (name == "last" and status.get("last_run_at") == status.get("last_at")):
             at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status[f"{name}_at"]))
             known = {name: value for name, value in summary.items() if name in Summary.__slots__}
             lines.append(f"{label:11} {at}  {Summary(**known).line()}")
@@ -72,6 +73,8 @@ def describe(status: dict[str, Any]) -> str:
     last = status.get("last") or {}
     if last.get("hold_reason"):
         lines.append(f"HELD        {last['hold_reason']}")
+    if status.get("approved_deletes"):
+        lines.append(f"approved    up to {status['approved_deletes']} deletes, by the next run that needs it")
     lines += [f"FAILED      {path}: {reason}" for path, reason in last.get("failures", [])]
     if "error" in status:
         lines.append(f"ERROR       {status['error']}" + (f" ({status['remedy']})" if status["remedy"] else ""))

@@ -94,7 +94,9 @@ class Site:
         control = self._control or self._read_control()
         lease = control.head.lease
         if lease and not control.takes_at_once:
-            self._reporter.note(f"the site's lease is {lease.owner}'s: watching whether that agent lives")
+            self._reporter.note(
+                f"waiting up to {lease.seconds:.0f} s to see whether {lease.owner} still publishes this site"
+            )
         try:
             control.acquire()
         except SiteferryError:
@@ -164,8 +166,7 @@ class Site:
         self._load_cache(head, keep=head.open is None)
         summary = Summary()
         with Tree(self._config.root) as tree, Plan() as plan:
-            self._compare(tree, plan, self._changed_headers(head), summary)
-            summary.planned = plan.totals.puts + plan.totals.deletes
+            self._compare(tree, plan, self._changed_headers(head), summary, look_only=True)
             print_plan(plan, self._cache.problems(), as_json=as_json, hold_reason=summary.hold_reason)
         return summary
 
@@ -234,6 +235,8 @@ class Site:
         forced: Forced | None,
         summary: Summary,
         disagreements: Disagreements | None = None,
+        *,
+        look_only: bool = False,
     ) -> Comparison:
         comparer = Comparer(
             self._cache,
@@ -256,6 +259,8 @@ class Site:
                 comparison.hold_reason,
             )
             summary.hold_reason, comparison.approved = braked.hold_reason, braked.approved
+            if not (braked.approved or braked.hold_reason or look_only):
+                self._state.use_approval()  # what it was given for is over
         else:
             plan.hold_deletes()
             plan.totals.kept, plan.totals.held = plan.totals.held, 0
@@ -264,7 +269,10 @@ class Site:
             comparison.unfinished |= comparison.deleting
         for problem in comparison.unreadable:
             summary.fail(problem.path, problem.reason)
+            if not look_only:
+                self._reporter.failed(problem.path, problem.reason)
         summary.problems = self._cache.problem_count()
+        summary.planned = plan.totals.puts + plan.totals.deletes
         return comparison
 
     def _settling(self, tree: Tree) -> Settling:

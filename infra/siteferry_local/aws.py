@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from siteferry_contract.descriptor import Descriptor, parameter_name
+from siteferry_contract.descriptor import ENVIRONMENT_VARIABLE, Descriptor, parameter_name
 from siteferry_local.emulator import REGION, Credentials, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_GAPS = "emulator-gaps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Account:
         value = self._client("ssm").get_parameter(Name=parameter_name(site))["Parameter"]["Value"]
         descriptor = Descriptor.from_json(value)
         agent = self._new_agent_key(site, agent_policy_arn)
+        self._close_gaps_of_handlers()
         return DeployedSite(
             descriptor=descriptor,
             dead_letter_queues=self._dead_letter_queues(descriptor),
@@ -94,11 +98,22 @@ class Account:
         iam.attach_user_policy(UserName=user, PolicyArn=policy_arn)
         version = iam.get_policy(PolicyArn=policy_arn)["Policy"]["DefaultVersionId"]
         policy = iam.get_policy_version(PolicyArn=policy_arn, VersionId=version)["PolicyVersion"]["Document"]
-        iam.put_user_policy(
-            UserName=user, PolicyName="emulator-gaps", PolicyDocument=json.dumps(_emulator_gaps(policy))
-        )
+        iam.put_user_policy(UserName=user, PolicyName=_GAPS, PolicyDocument=json.dumps(_emulator_gaps(policy)))
         key = iam.create_access_key(UserName=user)["AccessKey"]
         return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+
+    def _close_gaps_of_handlers(self) -> None:
+        iam, functions = self._client("iam"), self._client("lambda")
+        for page in functions.get_paginator("list_functions").paginate():
+            for function in page["Functions"]:
+                if ENVIRONMENT_VARIABLE not in function.get("Environment", {}).get("Variables", {}):
+                    continue
+                role = function["Role"].rsplit("/", 1)[1]
+                for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+                    policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+                    gaps = _emulator_gaps(policy)
+                    if gaps["Statement"] and name != _GAPS:
+                        iam.put_role_policy(RoleName=role, PolicyName=_GAPS, PolicyDocument=json.dumps(gaps))
 
 
 def _emulator_gaps(policy: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,8 +129,8 @@ def _emulator_gaps(policy: Mapping[str, Any]) -> dict[str, Any]:
         if statement["Effect"] == "Allow" and "sqs:SendMessage" in statement["Action"]
     ]
     statements += [
-        statement | {"Sid": "Newlines", "Resource": f"{statement['Resource']}\n*"}
+        {"Effect": "Allow", "Action": statement["Action"], "Resource": f"{statement['Resource']}\n*"}
         for statement in policy["Statement"]
-        if "s3:PutObject" in statement["Action"] and isinstance(statement["Resource"], str)
+        if "s3:GetObject" in statement["Action"] and isinstance(statement["Resource"], str)
     ]
     return {"Version": "2012-10-17", "Statement": statements}

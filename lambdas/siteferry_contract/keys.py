@@ -61,7 +61,7 @@ def decode_name(raw: bytes, encoding: Encoding) -> str:
         if encoding == "auto":
             return raw.decode("latin-1")
         raise UnpublishableNameError(
-            f"{raw!r} is not UTF-8: rename it, or set the site's encoding to 'auto' or 'latin-1'"
+            "the name is not UTF-8: rename it, or set the site's encoding to 'auto' or 'latin-1'"
         ) from None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from siteferry.aws.session import Session, error_code, explained
-from siteferry.errors import ConfigError
+from siteferry.errors import AccessError, ConfigError
 from siteferry_contract.descriptor import Descriptor, parameter_name
 from siteferry_contract.errors import ContractError
 
@@ -28,6 +28,11 @@ class SsmDescriptor:
             except ClientError as error:
                 if error_code(error) == "ParameterNotFound":
                     raise ConfigError(f"site {self._site!r}: there is no descriptor {name}", remedy) from None
+                if error_code(error) == "AccessDeniedException":
+                    raise AccessError(
+                        f"site {self._site!r}: these credentials may not read the descriptor {name}",
+                        f"{remedy} If so: have they the policy of its output AgentPolicyArn?",
+                    ) from None
                 raise
         try:
             descriptor = Descriptor.from_json(text)

@@ -38,8 +38,8 @@ class DynamoIndex:
     def create_head(self, head: Head) -> None:
         """Write the first head, if the table is empty."""
         with explained(f"creating the head of table {self._table}"):
-            found = self._client.scan(TableName=self._table, Limit=1, ConsistentRead=True)
-            if found["Items"]:
+            found = self._client.scan(TableName=self._table, Limit=2, ConsistentRead=True)
+            if any(is_leaf(item) for item in found["Items"]):
                 raise IndexDamagedError(
                     f"table {self._table} has leaves but no head",
                     "restore the table from its point-in-time backup; nothing was changed",

@@ -686,7 +686,9 @@ def test_dry_run_as_json(world: World, capsys: pytest.CaptureFixture[str]) -> No
     with world.agent() as site:
         site.dry_run(as_json=True)
     document = json.loads(capsys.readouterr().out)
-    assert document["changes"] == [{"action": "put", "reason": "new", "key": "b", "path": "b", "size": 2}]
+    assert document["changes"] == [
+        {"held": False, "action": "put", "reason": "new", "key": "b", "path": "b", "size": 2}
+    ]
     assert document["problems"] == [{"path": "link", "reason": "it is a symlink"}]
     assert document["totals"]["puts"] == 1
 
@@ -780,7 +782,7 @@ def test_summary_says_what_happened() -> None:
     summary = Summary(run=3, uploaded=2, uploaded_bytes=1500, deleted=1, failed=1, deferred=2, held=4, problems=5)
     assert summary.line() == (
         "run 3: 2 published (1.5 kB), 1 deleted, 1 failed, 2 deferred (still being written), 4 deletes held,"
-        " 5 names cannot be published (see `siteferry status`)"
+        " 5 names not published"
     )
 
 

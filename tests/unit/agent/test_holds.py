@@ -1,0 +1,94 @@
+"""What an operator sees of deletes that are held, and what an approval is good for."""
+
+import shutil
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from siteferry.cache import Cache
+from siteferry.config import Brake
+from siteferry.state import APPROVAL_SECONDS, StateDirectory
+from tests.unit.agent.fakes import World
+
+
+@pytest.fixture
+def held(world: World) -> World:
+    """A site whose directory `d` of three files is gone, with a brake that holds that."""
+    world.config = replace(world.config, brake=Brake(files=1, percent=10))
+    for name in ("keep", "d/1", "d/2", "d/3"):
+        world.write(name)
+    world.settle()
+    shutil.move(world.root / "d", world.root.parent / "away")
+    assert world.sync().held == 3
+    return world
+
+
+def test_an_approval_that_was_not_needed_is_gone(held: World) -> None:
+    """Files that came back before the approved deletes were made are held again when they go once more."""
+    state = StateDirectory(held.config.state_dir)
+    state.approve(3)
+    shutil.move(held.root.parent / "away", held.root / "d")
+    held.settle()
+    assert state.approved_deletes() is None
+    shutil.rmtree(held.root / "d")
+    assert held.sync().held == 3
+
+
+def test_an_approval_lapses(held: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An approval waits for a day and no longer."""
+    state = StateDirectory(held.config.state_dir)
+    state.approve(3)
+    assert state.approved_deletes() == 3
+    import time  # noqa: PLC0415
+
+    now = time.time()
+    monkeypatch.setattr("siteferry.state.time.time", lambda: now + APPROVAL_SECONDS + 1)
+    assert state.approved_deletes() is None
+
+
+def test_an_approval_is_good_for_the_count_that_was_shown(held: World) -> None:
+    """More deletes than were approved are held; as many are made, once."""
+    state = StateDirectory(held.config.state_dir)
+    state.approve(2)
+    assert held.sync().held == 3
+    state.approve(3)
+    assert held.sync().deleted == 3
+    assert state.approved_deletes() is None
+
+
+def test_a_dry_run_lists_what_is_held(held: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever is asked to approve deletes can see each of them, and looking uses no approval up."""
+    StateDirectory(held.config.state_dir).approve(1)
+    with held.agent() as site:
+        site.dry_run(as_json=False)
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if line.startswith("held ")] == [
+        f"held   d/{n} (directory gone)" for n in (1, 2, 3)
+    ]
+    assert StateDirectory(held.config.state_dir).approved_deletes() == 1
+
+
+def test_what_cannot_be_published_is_forgotten_with_its_directory(world: World) -> None:
+    """A name that cannot be published is no longer reported once its directory is gone."""
+    world.write("keep")
+    (world.root / "d").mkdir()
+    (world.root / "d" / "link").symlink_to("/etc/passwd")
+    world.settle()
+    assert world.sync().problems == 1
+    shutil.rmtree(world.root / "d")
+    world.settle()
+    assert world.sync().problems == 0
+
+
+def test_a_cache_is_copied_while_its_owner_works(world: World, tmp_path: Any) -> None:
+    """A dry run beside a daemon works on a copy that has what the daemon's cache has."""
+    world.write("a")
+    world.settle()
+    original = Cache(world.config.state_dir / "cache.sqlite", read_only=True)
+    original.copy(tmp_path / "copy.sqlite")
+    copy = Cache(tmp_path / "copy.sqlite")
+    assert copy.version() == original.version()
+    assert copy.file_count() == original.file_count() == 1
+    original.close()
+    copy.close()
