@@ -233,7 +233,7 @@ class Cache:
             else:
                 self._db.executemany("DELETE FROM snapshot WHERE directory = ?", ((d,) for d in directories))
 
-    # ---- looks (section 8: a file system with a clock of its own) and problems
+    # ---- looks (for a file system with a clock of its own) and problems
 
     def first_look(self, path: bytes, state: str, now: float) -> float:
         """Record that a file was seen in this state, and give when it was first seen so."""

@@ -1,4 +1,4 @@
-"""A run's effects: upload, commit, check, send jobs (DESIGN: section 5, steps 4 to 6; rules 5 and 6).
+"""A run's effects: upload, commit, check, send jobs (docs/design.md: a run, steps 4 to 6; rules 5 and 6).
 
 The order of calls in here is the protocol. Nothing is sent for what is not committed, nothing is committed that is not
 in the bucket, and what is not known is never taken for done.

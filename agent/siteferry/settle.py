@@ -1,4 +1,4 @@
-"""Is a file still being written? Section 8: judged by its ctime, which no FTP client can set."""
+"""Is a file still being written? Judged by its ctime, which no FTP client can set."""
 
 import os
 from collections.abc import Callable

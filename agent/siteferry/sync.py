@@ -1,4 +1,4 @@
-"""One site's runs, from the head to the close (DESIGN: section 5)."""
+"""One site's runs, from the head to the close (docs/design.md: a run)."""
 
 import json
 import sqlite3

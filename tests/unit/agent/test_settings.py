@@ -1,6 +1,7 @@
 """Configuration, headers, names for people, and the command line."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -242,3 +243,14 @@ def test_no_credentials(config: Path) -> None:
     assert done.returncode == Exit.NO_PERMISSION
     assert "no AWS credentials" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_example_configuration_shows_the_defaults(tmp_path: Path) -> None:
+    """The commented example loads as it is, and each line that is commented out says the default."""
+    example = Path("agent/packaging/siteferry.toml").read_text("utf-8")
+    shown = re.sub(r"(?m)^# (\w+ = [^#\n]*)", r"\1", example).replace('exclude = ["*.bak", "private/*"]', "")
+    (tmp_path / "as-is.toml").write_text(example, "utf-8")
+    (tmp_path / "shown.toml").write_text(shown.replace('profile = "siteferry"', ""), "utf-8")
+    as_is, spelled_out = load_config(tmp_path / "as-is.toml"), load_config(tmp_path / "shown.toml")
+    assert spelled_out == as_is
+    assert "files = 20" in shown
