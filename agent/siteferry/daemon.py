@@ -21,7 +21,7 @@ def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: Host
     site = opened.site
     read_at, failures = clock.elapsed(), 0
     try:
-        site.acquire()
+        site.tenancy.acquire()
     except BusyError:
         if clock.stop.is_set():
             return False
@@ -35,7 +35,7 @@ def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: Host
                 if opened.source.read().revision != opened.descriptor.revision:
                     reporter.note("the site descriptor changed: starting again with it")
                     return True
-            site.acquire()
+            site.tenancy.acquire()
             summary = site.sync()
         except ConfigError:
             raise
@@ -46,7 +46,7 @@ def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: Host
             record(opened.state, config, error=error)
             reporter.note(f"ERROR: {error}" + (f" ({error.remedy})" if error.remedy else ""))
             if isinstance(error, LeaseLostError):
-                site.drop()
+                site.tenancy.drop()
         else:
             failures = 0 if summary.closed else failures + 1
             record(opened.state, config, summary=summary)

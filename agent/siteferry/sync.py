@@ -5,17 +5,17 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from siteferry.cache import Cache, Version
 from siteferry.commit import Committer
 from siteferry.compare import Comparer, Comparison, apply_brake, settings_fingerprint
 from siteferry.config import Config
 from siteferry.diff import Excludes, Forced, Naming
-from siteferry.errors import ConfigError, IndexDamagedError, SiteferryError, StateError
+from siteferry.errors import StateError
 from siteferry.head import Applied, Head
 from siteferry.headers import Headers
-from siteferry.lease import Control, Renewal
+from siteferry.lease import Renewal
 from siteferry.outbox import Outbox
 from siteferry.plan import RECOVERED, Plan
 from siteferry.ports import Clock, Executor, IndexStore, JobQueues, ObjectStore
@@ -25,6 +25,7 @@ from siteferry.report import Reporter, Summary, print_plan
 from siteferry.run import Effects, Work
 from siteferry.settle import Settling, has_own_clock
 from siteferry.state import StateDirectory
+from siteferry.tenancy import MakeRenewal, Tenancy
 from siteferry.tree import Tree
 from siteferry_contract.descriptor import Descriptor, HeaderRule
 from siteferry_contract.errors import ContractError
@@ -49,8 +50,7 @@ class Services:
     queues: JobQueues
     clock: Clock
     executor: Executor
-    renewal: Callable[[Control, float], Any] = Renewal
-    """Makes a context manager that renews a lease."""
+    renewal: MakeRenewal = Renewal
 
 
 class Site:
@@ -70,55 +70,22 @@ class Site:
         self._config, self._descriptor, self._s = config, descriptor, services
         self._state, self._reporter, self._stopping = state, reporter, stopping
         self._cache = Cache(cache or state.cache)
-        self._control: Control | None = None
-        self._renewal: Any = None
-
-    @property
-    def holds_lease(self) -> bool:
-        """Whether this agent holds the site's lease."""
-        return self._control is not None and self._control.held
+        self.tenancy = Tenancy(
+            services.index,
+            services.clock,
+            descriptor,
+            reporter,
+            services.renewal,
+            owner=state.owner,
+            seconds=config.lease,
+        )
 
     def close(self) -> None:
         """Release the lease and close the cache."""
         try:
-            self.release()
-        except SiteferryError as error:
-            self._reporter.note(f"the lease could not be released, and ends by itself: {error}")
+            self.tenancy.release()
         finally:
             self._cache.close()
-
-    def acquire(self) -> None:
-        """Take the lease and keep it; raises BusyError that names who has it."""
-        if self.holds_lease:
-            return
-        control = self._control or self._read_control()
-        lease = control.head.lease
-        if lease and not control.takes_at_once:
-            self._reporter.note(
-                f"waiting up to {lease.seconds:.0f} s to see whether {lease.owner} still publishes this site"
-            )
-        try:
-            control.acquire()
-        except SiteferryError:
-            self._control = None
-            raise
-        self._renewal = self._s.renewal(control, self._config.lease)
-        self._renewal.__enter__()
-
-    def release(self) -> None:
-        """Give the lease up."""
-        if self._renewal is not None:
-            self._renewal.__exit__(None, None, None)
-            self._renewal = None
-        if self._control is not None and self._control.held:
-            self._control.release()
-        self._control = None
-
-    def drop(self) -> None:
-        """Forget the lease without a word to the index: after it was lost, or when its state is not known."""
-        if self._renewal is not None:
-            self._renewal.__exit__(None, None, None)
-        self._renewal = self._control = None
 
     def sync(self) -> Summary:
         """Make one run; raises SiteferryError, and then nothing is lost: the next run recovers."""
@@ -136,9 +103,7 @@ class Site:
             ) from error
 
     def _sync(self) -> Summary:
-        if not self.holds_lease:
-            self._read_control()
-        head = self._head()
+        head = self.tenancy.read()
         if head.open is not None:
             return self._recover()
         self._load_cache(head)
@@ -150,17 +115,15 @@ class Site:
                 self._cache.set_digests(self._finished(comparison, set()))
             else:
                 self._reporter.planned(plan.totals)
-                self.acquire()
-                if (self._head().epoch, self._head().run, self._head().open) != (head.epoch, head.run, None):
+                now = self.tenancy.acquire()
+                if (now.epoch, now.run, now.open) != (head.epoch, head.run, None):
                     return self._sync()  # another agent made a run meanwhile: the plan is out of date
                 self._carry_out(tree, plan, comparison, summary, forced)
         return summary
 
     def dry_run(self, *, as_json: bool) -> Summary:
         """Show what a run would do."""
-        # Of a table without a head it makes none: nothing is changed.
-        head = self._s.index.read_head() or Head.first()
-        self._check_applied(head)
+        head = self.tenancy.look()
         if head.open is not None:
             self._reporter.note("an earlier run was not finished: a sync recovers it first, which may find more to do")
         self._load_cache(head, keep=head.open is None)
@@ -170,35 +133,7 @@ class Site:
             print_plan(plan, self._cache.problems(), as_json=as_json, hold_reason=summary.hold_reason)
         return summary
 
-    # ---- head and cache
-
-    def _head(self) -> Head:
-        assert self._control is not None
-        return self._control.head
-
-    def _read_control(self) -> Control:
-        head = self._s.index.read_head()
-        if head is None:
-            self._s.index.create_head(Head.first())
-            head = self._s.index.read_head()
-            if head is None:
-                raise IndexDamagedError("the index's head was written but cannot be read")
-        self._check_applied(head)
-        self._control = Control(
-            self._s.index, self._s.clock, owner=self._state.owner, seconds=self._config.lease, head=head
-        )
-        return self._control
-
-    def _check_applied(self, head: Head) -> None:
-        now = Applied.of(self._descriptor)
-        for name in ("prefix", "encoding"):
-            if head.applied and getattr(head.applied, name) != getattr(now, name):
-                raise ConfigError(
-                    f"the site's {name} is {getattr(now, name)!r} now, but it is published with"
-                    f" {getattr(head.applied, name)!r}",
-                    f"put the {name} back in sites.toml and deploy, or deploy the tree as a new site under another"
-                    " name: keys cannot change in place",
-                )
+    # ---- cache and settings
 
     def _load_cache(self, head: Head, *, keep: bool = True) -> None:
         if self._cache.version() != Version(head.epoch, head.run) or not keep:
@@ -297,8 +232,7 @@ class Site:
     def _begin(
         self, tree: Tree, summary: Summary, forced: Forced, agreed: Callable[[str], None] = lambda _: None
     ) -> Effects:
-        control = self._control
-        assert control is not None
+        control = self.tenancy.control
         self._cache.set_version(None)
         summary.run = control.open_run(Applied.of(self._descriptor).with_rules_of(control.head.applied))
         seconds = request_seconds(self._config.lease)
@@ -321,8 +255,7 @@ class Site:
         return Effects(work, summary)
 
     def _end(self, effects: Effects, comparison: Comparison, summary: Summary, *, closed: bool) -> None:
-        control = self._control
-        assert control is not None
+        control = self.tenancy.control
         summary.closed = closed
         if comparison.approved and not summary.stopped:
             self._state.use_approval()
@@ -344,8 +277,7 @@ class Site:
 
     def _recover(self) -> Summary:
         """Bring index and bucket to agree again after a run that was not closed, and the tree with them."""
-        self.acquire()
-        head = self._head()
+        head = self.tenancy.acquire()
         if head.open is None:
             return self._sync()  # another agent closed it meanwhile
         self._reporter.note("an earlier run was not finished: recovering")

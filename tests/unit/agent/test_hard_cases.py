@@ -118,10 +118,10 @@ def test_busy_agent_notices_that_the_other_died(world: World) -> None:
     with world.agent() as site:
         world.clock.on_wait = beat
         with pytest.raises(BusyError):
-            site.acquire()
+            site.tenancy.acquire()
         world.clock.on_wait = lambda: None
-        site.acquire()
-        assert site.holds_lease
+        site.tenancy.acquire()
+        assert site.tenancy.held
 
 
 def test_dry_run_makes_no_head(world: World) -> None:

@@ -68,7 +68,7 @@ def test_agent_that_holds_the_lease_makes_no_request(world: World) -> None:
     """A cycle of a daemon that finds no change makes no request at all."""
     world.write("a")
     with world.agent() as site:
-        site.acquire()
+        site.tenancy.acquire()
         site.sync()
         world.faults.revive()
         assert site.sync().run is None
