@@ -11,6 +11,7 @@ from siteferry.cache import Cache
 from siteferry.clock import HostClock
 from siteferry.config import Config
 from siteferry.ports import DescriptorSource
+from siteferry.redrive import DeadLetters
 from siteferry.report import Reporter
 from siteferry.state import StateDirectory
 from siteferry.sync import Services, Site, request_seconds
@@ -25,6 +26,18 @@ class OpenSite:
     descriptor: Descriptor
     source: DescriptorSource
     state: StateDirectory
+
+
+def open_dead_letters(config: Config) -> tuple[DeadLetters, Descriptor]:
+    """Connect to a site's dead-letter queues; works beside a running daemon. Raises SiteferryError."""
+    from siteferry.aws.dead_letters import SqsDeadLetters  # noqa: PLC0415
+    from siteferry.aws.descriptor import SsmDescriptor  # noqa: PLC0415
+    from siteferry.aws.session import Session  # noqa: PLC0415
+
+    session = Session(config.aws, request_seconds(config.lease))
+    session.check_credentials()
+    descriptor = SsmDescriptor(session, config.site).read()
+    return SqsDeadLetters(session, descriptor), descriptor
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from siteferry import __version__
 from siteferry.config import DEFAULT_PATH, Config, load_config
 from siteferry.errors import Exit, SiteferryError, UsageError
+from siteferry_contract.job import JOB_KINDS
 
 if TYPE_CHECKING:
     from siteferry.clock import HostClock
@@ -92,6 +93,10 @@ def _parser() -> argparse.ArgumentParser:
     status = add("status", _status, "Show how the last run went, from this host alone.")
     status.add_argument("--json", action="store_true", help="print JSON")
     add("approve", _approve, "Let the next run make the deletes that the last one held, once.")
+    redrive = add("redrive", _redrive, "Send what waits in the dead-letter queues back to be tried again.")
+    redrive.add_argument("queue", nargs="?", choices=JOB_KINDS, help="only this queue; default: all four")
+    redrive.add_argument("--dry-run", action="store_true", help="only show what waits")
+    redrive.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     return parser
 
 
@@ -175,6 +180,32 @@ def _approve(options: argparse.Namespace) -> int:
     state.approve(held)
     print(f"approved: the next run may delete up to {held} files, once")
     return int(Exit.DONE)
+
+
+def _redrive(options: argparse.Namespace) -> int:
+    import json  # noqa: PLC0415
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from siteferry.app import open_dead_letters  # noqa: PLC0415
+    from siteferry.redrive import DeadLetter, redrive  # noqa: PLC0415
+
+    config = load_config(options.config)
+    letters, descriptor = open_dead_letters(config)
+
+    def hears(letter: DeadLetter, text: str, *, moved: bool) -> None:
+        if not options.json:
+            print(f"{'moved' if moved else 'waits' if options.dry_run else 'LEFT'}  {letter.kind}: {text}")
+
+    kinds = (options.queue,) if options.queue else JOB_KINDS
+    results = redrive(letters, descriptor, hears, kinds=kinds, move=not options.dry_run)
+    if options.json:
+        print(json.dumps([asdict(result) for result in results]))
+    else:
+        for result in results:
+            print(f"{result.kind:10} {result.waiting} waiting, {result.moved} moved, {result.left} left")
+        if any(result.waiting for result in results):
+            print(f"why a job failed: search the log group /siteferry/{config.site}/KIND for its id")
+    return int(Exit.FAILED if any(result.left for result in results) and not options.dry_run else Exit.DONE)
 
 
 def _reporter(options: argparse.Namespace, *, daemon: bool) -> "Reporter":

@@ -23,6 +23,7 @@ class AgentAccess(Construct):
         objects_arn: str,
         table: dynamodb.ITable,
         queues: Sequence[sqs.IQueue],
+        dead_letter_queues: Sequence[sqs.IQueue],
         parameter: ssm.IStringParameter,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -58,8 +59,13 @@ class AgentAccess(Construct):
                 iam.PolicyStatement(sid="Listing", actions=["s3:ListBucket"], resources=[bucket.bucket_arn]),
                 iam.PolicyStatement(
                     sid="Jobs",
-                    actions=["sqs:SendMessage"],
+                    actions=["sqs:GetQueueAttributes", "sqs:SendMessage"],
                     resources=[queue.queue_arn for queue in queues],
+                ),
+                iam.PolicyStatement(
+                    sid="Redrive",
+                    actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+                    resources=[queue.queue_arn for queue in dead_letter_queues],
                 ),
             ],
         )

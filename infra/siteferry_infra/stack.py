@@ -89,6 +89,7 @@ class SiteStack(cdk.Stack):
             objects_arn=storage.objects_arn,
             table=storage.table,
             queues=[jobs.queue for jobs in queues.values()],
+            dead_letter_queues=[jobs.dead for jobs in queues.values()],
             parameter=parameter,
         )
         for name, value, meaning in (

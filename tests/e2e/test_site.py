@@ -395,3 +395,29 @@ def _edit(root: Path, rng: random.Random) -> None:
     small.write_text("a file in a directory's place", "utf-8")
     (root / "json" / "index.html").unlink(missing_ok=True)
     (root / "email" / "index.html").write_text("an index of its own", "utf-8")
+
+
+def test_dead_letters_are_shown_and_redriven(site: Any, agent: Agent) -> None:
+    """A job in a dead-letter queue is shown, moved back and done; what is no job stays there and is told."""
+    root = Path(site.root)
+    (root / "lost.txt").write_text("lost", "utf-8")
+    agent.sync()
+    site.wait_drained()
+    (root / "lost.txt").unlink()
+    agent.sync()
+    site.wait_drained()
+    # As if the delete job had died: the object is there again, and the job in the dead-letter queue.
+    site.client("s3").put_object(Bucket=site.bucket, Key="lost.txt", Body=b"lost")
+    sqs = site.client("sqs")
+    job = {"version": 1, "kind": "delete", "site": "www", "run": 1, "id": "dead", "names": ["lost.txt"]}
+    for body in (json.dumps(job), "poison"):
+        sqs.send_message(QueueUrl=site.dead_letter_queues["delete"], MessageBody=body)
+    shown = agent.run("redrive", "--dry-run", "copy")
+    assert "copy       0 waiting" in shown.stdout
+    done = agent.run("redrive", "delete", code=1)
+    assert "moved  delete: job dead of run 1: lost.txt" in done.stdout
+    assert "LEFT  delete: no job: message is not JSON" in done.stdout
+    wait_for(lambda: site.get("lost.txt").status == 404, "the redriven delete")
+    sqs.purge_queue(QueueUrl=site.dead_letter_queues["delete"])
+    site.wait_drained()
+    assert_published(site, COPIES)

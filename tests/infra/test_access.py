@@ -42,6 +42,9 @@ def test_the_agent_may_not_delete(stack: Synthesized) -> None:
         "s3:GetObject",
         "s3:ListBucket",
         "s3:PutObject",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+        "sqs:ReceiveMessage",
         "sqs:SendMessage",
         "ssm:GetParameter",
     }
