@@ -158,14 +158,17 @@ class Braked:
     """Deletes that would be held were let through by a person's word."""
 
 
-def apply_brake(plan: Plan, brake: Brake, published: int, approved: int | None, hold_reason: str) -> Braked:
-    """Hold a plan's deletes if there are too many of them.
+def apply_brake(
+    plan: Plan, brake: Brake, published: int, approved: int | None, hold_reason: str, *, recent: int = 0
+) -> Braked:
+    """Hold a plan's deletes if there are too many of them, those of the last day (`recent`) included.
 
     `approved` is the number of deletes that a person let through; `hold_reason` is why some are held already.
     """
     deletes = plan.totals.deletes + plan.totals.held
-    share = 100 * deletes / published if published else 100.0
-    few = deletes <= brake.most and (deletes <= brake.files or share <= brake.percent)
+    total, before = deletes + recent, published + recent
+    share = 100 * total / before if before else 100.0
+    few = not deletes or (total <= brake.most and (total <= brake.files or share <= brake.percent))
     if few and not hold_reason:
         return Braked("")
     if approved is not None and deletes <= approved:
@@ -174,9 +177,10 @@ def apply_brake(plan: Plan, brake: Brake, published: int, approved: int | None, 
     if few:
         return Braked(hold_reason)
     plan.hold_deletes()
+    earlier = f", with {recent} deleted within a day" if recent else ""
     return Braked(
         hold_reason
-        or f"{deletes} of {published} published files are gone ({share:.0f} %): more than may be deleted"
+        or f"{deletes} of {published} published files are gone{earlier} ({share:.0f} %): more than may be deleted"
         " without a person's word; look at `siteferry sync --dry-run`, then `siteferry approve`"
     )
 

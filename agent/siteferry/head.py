@@ -11,6 +11,8 @@ from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.index import HEAD_KEY, Item
 
 _VERSION = 1
+_HOUR = 3600
+_DAY_HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,19 @@ class Head:
     """When that one was opened, by its agent's clock: seconds since 1970."""
     lease: LeaseRecord | None
     applied: Applied | None
+    deletes: tuple[tuple[int, int], ...] = ()
+    """What runs of the last day deleted: (hour since 1970, number of files), for the brake."""
+
+    def recent_deletes(self, now: float) -> int:
+        """Give how many files were deleted within a day before `now` (seconds since 1970)."""
+        return sum(count for hour, count in self.deletes if hour > now / _HOUR - _DAY_HOURS)
+
+    def with_deletes(self, count: int, now: float) -> "Head":
+        """Add deletes that a run is about to make, and forget those of more than a day ago."""
+        hours = {hour: old for hour, old in self.deletes if hour > now / _HOUR - _DAY_HOURS}
+        this = int(now // _HOUR)
+        hours[this] = hours.get(this, 0) + count
+        return replace(self, deletes=tuple(sorted(item for item in hours.items() if item[1])))
 
     @classmethod
     def first(cls) -> "Head":
@@ -82,6 +97,8 @@ def head_to_item(head: Head) -> Item:
         item["lease_token"] = {"S": head.lease.token}
         item["lease_beat"] = {"N": str(head.lease.beat)}
         item["lease_seconds"] = {"N": f"{head.lease.seconds:g}"}
+    if head.deletes:
+        item["deletes"] = {"M": {str(hour): {"N": str(count)} for hour, count in head.deletes}}
     if head.applied:
         item["applied_prefix"] = {"S": head.applied.prefix}
         item["applied_encoding"] = {"S": head.applied.encoding}
@@ -116,6 +133,7 @@ def item_to_head(item: Mapping[str, Any]) -> Head:
             opened=float(item["opened"]["N"]) if "open" in item else None,
             lease=lease,
             applied=applied,
+            deletes=tuple(sorted((int(h), int(n["N"])) for h, n in item.get("deletes", {"M": {}})["M"].items())),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise IndexDamagedError(f"the index's head cannot be read: {error!r}") from error

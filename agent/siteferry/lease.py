@@ -82,13 +82,17 @@ class Control:
         except LeaseLostError as error:
             raise BusyError(f"another sync of this site is running: {error}", error.remedy) from error
 
-    def open_run(self, applied: Applied) -> int:
-        """Open the next run, before its first effect, and record what it will put objects with; gives its number."""
+    def open_run(self, applied: Applied, *, deletes: int = 0, forget_deletes: bool = False) -> int:
+        """Open the next run, before its first effect; gives its number.
+
+        Recorded with it is what objects will be put with, and how many files it will delete. A person's approval
+        (`forget_deletes`) begins the day's count anew.
+        """
         run = self._head.run + 1
         now = round(self._clock.now(), 3)
         self._swap(
             lambda head: replace(
-                head,
+                replace(head, deletes=()) if forget_deletes else head.with_deletes(deletes, now),
                 run=run,
                 applied=applied,
                 open=run if head.open is None else head.open,

@@ -110,7 +110,7 @@ class Site:
         summary = Summary()
         with Tree(self._config.root) as tree, Plan() as plan:
             forced = self._changed_headers(head)
-            comparison = self._compare(tree, plan, forced, summary)
+            comparison = self._compare(tree, plan, head, forced, summary)
             if plan.totals.empty and (forced is None or self._headers_left(comparison)):
                 self._cache.set_digests(self._finished(comparison, set()))
             else:
@@ -129,7 +129,7 @@ class Site:
         self._load_cache(head, keep=head.open is None)
         summary = Summary()
         with Tree(self._config.root) as tree, Plan() as plan:
-            self._compare(tree, plan, self._changed_headers(head), summary, look_only=True)
+            self._compare(tree, plan, head, self._changed_headers(head), summary, look_only=True)
             print_plan(plan, self._cache.problems(), as_json=as_json, hold_reason=summary.hold_reason)
         return summary
 
@@ -167,6 +167,7 @@ class Site:
         self,
         tree: Tree,
         plan: Plan,
+        head: Head,
         forced: Forced | None,
         summary: Summary,
         disagreements: Disagreements | None = None,
@@ -192,6 +193,7 @@ class Site:
                 self._cache.file_count(),
                 self._state.approved_deletes(),
                 comparison.hold_reason,
+                recent=head.recent_deletes(self._s.clock.now()),
             )
             summary.hold_reason, comparison.approved = braked.hold_reason, braked.approved
             if not (braked.approved or braked.hold_reason or look_only):
@@ -225,16 +227,26 @@ class Site:
     def _carry_out(
         self, tree: Tree, plan: Plan, comparison: Comparison, summary: Summary, forced: Forced | None
     ) -> None:
-        effects = self._begin(tree, summary, forced or (lambda _: None))
+        effects = self._begin(tree, plan, comparison, summary, forced or (lambda _: None))
         effects.carry_out(plan)
         self._end(effects, comparison, summary, closed=not effects.unknown)
 
     def _begin(
-        self, tree: Tree, summary: Summary, forced: Forced, agreed: Callable[[str], None] = lambda _: None
+        self,
+        tree: Tree,
+        plan: Plan,
+        comparison: Comparison,
+        summary: Summary,
+        forced: Forced,
+        agreed: Callable[[str], None] = lambda _: None,
     ) -> Effects:
         control = self.tenancy.control
         self._cache.set_version(None)
-        summary.run = control.open_run(Applied.of(self._descriptor).with_rules_of(control.head.applied))
+        summary.run = control.open_run(
+            Applied.of(self._descriptor).with_rules_of(control.head.applied),
+            deletes=plan.totals.deletes,
+            forget_deletes=comparison.approved,
+        )
         seconds = request_seconds(self._config.lease)
         work = Work(
             tree=tree,
@@ -291,9 +303,9 @@ class Site:
             def forced(key: str) -> str | None:
                 return RECOVERED if found.is_suspect(key) else headers(key) if headers else None
 
-            comparison = self._compare(tree, plan, forced, summary, found)
+            comparison = self._compare(tree, plan, head, forced, summary, found)
             self._reporter.planned(plan.totals)
-            effects = self._begin(tree, summary, forced, found.resolve)
+            effects = self._begin(tree, plan, comparison, summary, forced, found.resolve)
             effects.carry_out(plan)
             left = found.count()
             if left:

@@ -92,3 +92,23 @@ def test_a_cache_is_copied_while_its_owner_works(world: World, tmp_path: Any) ->
     assert copy.file_count() == original.file_count() == 1
     original.close()
     copy.close()
+
+
+def test_a_slow_loss_is_held_too(world: World) -> None:
+    """Deletes count for a day across runs: what a slow `rm -rf` takes from a site in many cycles is held as well."""
+    world.config = replace(world.config, brake=Brake(files=3, percent=10))
+    for n in range(12):
+        world.write(f"{n}")
+    world.settle()
+    deleted = []
+    for n in range(8):
+        (world.root / f"{n}").unlink()
+        deleted.append(world.sync().deleted)
+    assert sum(deleted) == 3
+    assert world.sync().held == 5
+    world.clock.time += 25 * 3600
+    assert world.sync().held == 5
+    (world.root / "3").write_bytes(b"3")
+    (world.root / "4").write_bytes(b"4")
+    world.settle()
+    assert world.sync().held == 0
