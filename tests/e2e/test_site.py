@@ -27,7 +27,7 @@ from tests.e2e.agents import (
     wait_for,
     wait_settled,
 )
-from tests.e2e.counting import counting_proxy
+from tests.e2e.counting import CountingProxy, Faults, counting_proxy
 
 pytestmark = pytest.mark.e2e
 
@@ -63,11 +63,7 @@ def test_a_real_tree_comes_through_and_follows_every_edit(site: Any, agent: Agen
     assert_published(site, COPIES)
 
     with counting_proxy(site.environment["AWS_ENDPOINT_URL"], site.environment["AWS_CA_BUNDLE"], tmp_path) as proxy:
-        other = tmp_path / "counted.toml"
-        text = Path(site.config).read_text("utf-8")
-        text = text.replace(site.environment["AWS_ENDPOINT_URL"], proxy.endpoint)
-        other.write_text(text.replace(site.environment["AWS_CA_BUNDLE"], str(proxy.ca_bundle)), "utf-8")
-        counted = Agent(site, other, {"AWS_ENDPOINT_URL": proxy.endpoint, "AWS_CA_BUNDLE": str(proxy.ca_bundle)})
+        counted = _agent_through(site, proxy, tmp_path)
         assert "nothing to do" in counted.sync().stdout
         assert dict(proxy.requests) == {"GetParameter": 1, "GetItem": 1}
 
@@ -290,6 +286,29 @@ def test_an_unfinished_run_is_recovered(site: Any, agent: Agent) -> None:
     assert_published(site, COPIES)
 
 
+def test_a_sync_through_a_failing_network_ends_complete_or_is_completed(
+    site: Any, agent: Agent, tmp_path: Path
+) -> None:
+    """Errors, throttling and connections cut after the effect: the sync ends complete, or the next one completes it."""
+    folder = Path(site.root) / "docs" / "through"
+    folder.mkdir(parents=True)
+    for n in range(1000):
+        (folder / f"{n}.txt").write_text(f"{n}", "utf-8")
+    faults = Faults(slow_down=0.05, error=0.02, cut=0.03, seed=1)
+    environment = site.environment
+    with counting_proxy(environment["AWS_ENDPOINT_URL"], environment["AWS_CA_BUNDLE"], tmp_path, faults) as proxy:
+        shaken = _agent_through(site, proxy, tmp_path)
+        done = shaken.sync(code=None)
+        assert proxy.requests["fault"] > 20
+    assert done.returncode in (0, 1, 69), done.stderr
+    assert "Traceback" not in done.stderr
+    if done.returncode:
+        # What is not known is waited for, as long as the lease may last.
+        agent_with(site, tmp_path, state_dir=json.dumps(str(Path(site.config).parent / "agent"))).sync()
+    site.wait_drained(300)
+    assert_published(site, COPIES)
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "code", "words"),
     [
@@ -323,6 +342,14 @@ def test_no_credentials_say_so(site: Any) -> None:
     environment["HOME"] = "/nonexistent"
     done = Agent(site, Path(site.config), environment).run("sync", code=77)
     assert "credentials" in done.stderr
+
+
+def _agent_through(site: Any, proxy: CountingProxy, folder: Path) -> Agent:
+    """Give the site's agent with its requests made through a proxy, under a short lease."""
+    text = Path(site.config).read_text("utf-8").replace(site.environment["AWS_ENDPOINT_URL"], proxy.endpoint)
+    config = folder / "through.toml"
+    config.write_text("lease = 20\n" + text.replace(site.environment["AWS_CA_BUNDLE"], str(proxy.ca_bundle)), "utf-8")
+    return Agent(site, config, {"AWS_ENDPOINT_URL": proxy.endpoint, "AWS_CA_BUNDLE": str(proxy.ca_bundle)})
 
 
 def _last_run(state: Path) -> int:
