@@ -1,0 +1,181 @@
+"""The hosts that agents run on: one-shot syncs and daemons, their caches, and who takes over."""
+
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from siteferry.app import OpenSite
+from siteferry.config import Brake, Config
+from siteferry.daemon import run_daemon
+from siteferry.errors import BusyError, LeaseLostError, SiteferryError
+from siteferry.lease import Control, Renewal
+from siteferry.report import PlainReporter, Summary
+from siteferry.state import StateDirectory
+from siteferry.sync import Services, Site, request_seconds
+from siteferry_contract.descriptor import Descriptor
+from tests.simulation.agent_ports import AgentIndex, AgentObjects, AgentQueues, Asking, HostClock
+from tests.simulation.cloud import Cloud
+from tests.simulation.disk import EXCLUDES
+from tests.simulation.schedule import LEASE, Schedule
+from tests.simulation.scheduler import Event, Executor, Process
+
+
+class Teller(PlainReporter):
+    """A reporter that tells the story."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(quiet=True)
+        self._tell = tell
+
+    def _print(self, line: str) -> None:
+        self._tell(line)
+
+
+class _Source:
+    def __init__(self, descriptor: Descriptor) -> None:
+        self._descriptor = descriptor
+
+    def read(self) -> Descriptor:
+        """Give what does not change here."""
+        return self._descriptor
+
+
+@dataclass(slots=True)
+class Host:
+    """A host with a state directory."""
+
+    name: str
+    cloud: Cloud
+    schedule: Schedule
+    root: Path
+    base: Path
+    skew: float
+    rng: random.Random
+    processes: int = 0
+    running: Event | None = None
+    """Asks the daemon that runs to stop."""
+    last: Summary | None = None
+    """Of the last sync that ended well."""
+    caches: list[Path] = field(default_factory=list)
+
+    @property
+    def state(self) -> Path:
+        """The state directory."""
+        return self.base / f"state-{self.name}"
+
+    def sync(self) -> Process:
+        """Begin a sync in a process of its own."""
+        return self._start(lambda site, _: self._finish(site.sync()))
+
+    def daemon(self) -> Process:
+        """Begin a daemon; it runs until it is asked to stop."""
+
+        def run(site: Site, clock: HostClock) -> None:
+            descriptor = self.cloud.descriptor
+            opened = OpenSite(site, descriptor, _Source(descriptor), StateDirectory(self.state))
+            teller = Teller(self.cloud.requests.tell)
+            run_daemon(opened, self._config(), teller, cast("Any", clock))
+
+        return self._start(run)
+
+    def loop(self, over: Callable[[], bool]) -> None:
+        """Keep the site published, until it is over."""
+        scheduler, idle = self.cloud.scheduler, 1.0
+        while not over():
+            self._spoil_the_cache()
+            if self.rng.random() < self.schedule.daemons:
+                process = self.daemon()
+                stop = self.running
+                assert stop is not None
+                seconds = self.rng.random() * 400.0
+                scheduler.at(scheduler.now + seconds, stop.set)
+            else:
+                process = self.sync()
+            scheduler.join(process)
+            idle = min(2 * idle, 16.0) if self.last and self.last.run is None and not self.last.deferred else 1.0
+            scheduler.sleep(self.rng.random() * min(self.schedule.pauses * idle, 90.0))
+
+    def _start(self, work: Callable[[Site, HostClock], None]) -> Process:
+        scheduler = self.cloud.scheduler
+        self.processes += 1
+        self.last = None
+        process = Process(
+            f"agent {self.name}{self.processes}", self.schedule.agent_tempo * self.rng.choice((0.3, 1.0, 1.0))
+        )
+        self.running = Event(scheduler)
+        clock = HostClock(scheduler, self.skew, self.running)
+        self.cloud.counts["agents started"] += 1
+        scheduler.spawn(process, lambda: self._main(work, clock), self.rng.random() * 0.1)
+        return process
+
+    def _main(self, work: Callable[[Site, HostClock], None], clock: HostClock) -> None:
+        cloud, tell = self.cloud, self.cloud.requests.tell
+        asking = Asking(cloud.requests, request_seconds(LEASE))
+
+        def renewal(control: Control, seconds: float) -> Renewal:
+            cloud.counts["leases taken"] += 1
+            return Renewal(control, seconds)
+
+        services = Services(
+            AgentIndex(asking, cloud.table),
+            AgentObjects(asking, cloud.bucket),
+            AgentQueues(asking, cloud.queues, cloud.descriptor),
+            clock,
+            cast("Any", Executor(cloud.scheduler)),
+            renewal,
+        )
+        state = StateDirectory(self.state)
+        site = Site(self._config(), cloud.descriptor, services, state, Teller(tell), clock.stop.is_set)
+        try:
+            work(site, clock)
+        except BusyError as error:
+            cloud.counts["agents that found the site busy"] += 1
+            tell(f"ends: {error}")
+        except LeaseLostError as error:
+            cloud.counts["leases lost"] += 1
+            tell(f"ends: {error}")
+        except SiteferryError as error:
+            tell(f"ends: {error}")
+        finally:
+            try:
+                site.close()
+            finally:
+                site._cache.close()
+
+    def _finish(self, summary: Summary) -> None:
+        self.last = summary
+        self.cloud.counts["recoveries"] += summary.recovered and summary.run is not None
+        self.cloud.requests.tell(f"ends: {summary.line()}")
+
+    def _config(self) -> Config:
+        return Config(
+            "www",
+            self.root,
+            self.state,
+            interval=max(self.schedule.pauses, 15.0),
+            settle=self.schedule.settle,
+            workers=4,
+            lease=LEASE,
+            brake=Brake(files=10_000),
+            exclude=EXCLUDES,
+        )
+
+    def _spoil_the_cache(self) -> None:
+        cache = self.state / "cache.sqlite"
+        if not cache.exists() or (self.state / "cache.sqlite-wal").exists():
+            return
+        if self.rng.random() >= self.schedule.cache_faults:
+            return
+        match self.rng.choice(("keep", "keep", "lose", "old")):
+            case "keep":
+                self.caches.append(self.base / f"{self.name}-{len(self.caches)}.sqlite")
+                shutil.copyfile(cache, self.caches[-1])
+            case "lose":
+                self.cloud.counts["caches lost"] += 1
+                cache.unlink()
+            case "old" if self.caches:
+                self.cloud.counts["caches stale"] += 1
+                shutil.copyfile(self.rng.choice(self.caches), cache)

@@ -1,0 +1,83 @@
+"""The index table in memory: items as DynamoDB has them, conditions, transactions, the size limit."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Any, Final
+
+from siteferry.head import Head, head_to_item, item_to_head
+from siteferry_contract.index import item_to_leaf, leaf_to_item
+from siteferry_contract.leaf import FileEntry, Leaf
+
+MAX_ITEM_BYTES: Final = 400_000
+MAX_TRANSACTION: Final = 100
+_COMPARED: Final = ("version", "epoch", "run", "open", "lease_token", "lease_beat")
+
+
+@dataclass(slots=True)
+class Table:
+    """The table. Every method is one atomic effect."""
+
+    head_item: dict[str, Any] | None = None
+    items: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def head(self) -> Head | None:
+        """The head."""
+        return item_to_head(self.head_item) if self.head_item else None
+
+    def create_head(self, head: Head) -> None:
+        """Put the head if there is none."""
+        if self.head_item is None:
+            assert not self.items, "leaves without a head"
+            self.head_item = head_to_item(head)
+
+    def replace_head(self, old: Head, new: Head) -> bool:
+        """Put the head if the one that is there is `old`."""
+        there, expected = self.head_item or {}, head_to_item(old)
+        if any(there.get(name) != expected.get(name) for name in _COMPARED):
+            return False
+        self.head_item = head_to_item(new)
+        return True
+
+    def transact(self, leaves: Sequence[Leaf], token: str) -> bool:
+        """Put leaves if the lease has this token."""
+        assert 0 < len(leaves) < MAX_TRANSACTION
+        items = [leaf_to_item(leaf) for leaf in leaves]
+        keys = [(item["pk"]["S"], item["sk"]["S"]) for item in items]
+        assert len(set(keys)) == len(keys), "DynamoDB refuses two operations on one item"
+        assert all(len(item["blob"]["B"]) + 4096 < MAX_ITEM_BYTES for item in items)
+        if (self.head_item or {}).get("lease_token") != {"S": token}:
+            return False
+        self.items.update(zip(keys, items, strict=True))
+        return True
+
+    def leaf_at(self, key: tuple[str, str]) -> Leaf:
+        """Give one leaf by its key."""
+        return item_to_leaf(self.items[key])
+
+    def leaf_for(self, directory: str, name: str) -> Leaf | None:
+        """Give the leaf with the greatest bound that is not above a name."""
+        bounds = sorted(sk for pk, sk in self.items if pk == f"/{directory}")
+        position = bisect_right(bounds, f"/{name}") - 1
+        return self.leaf_at((f"/{directory}", bounds[position])) if position >= 0 else None
+
+    def directory(self, directory: str) -> list[Leaf]:
+        """Give the leaves of a directory in order."""
+        return [self.leaf_at(key) for key in sorted(self.items) if key[0] == f"/{directory}"]
+
+    def all(self) -> list[Leaf]:
+        """Give every leaf in order."""
+        return [self.leaf_at(key) for key in sorted(self.items)]
+
+    def files(self) -> dict[str, FileEntry]:
+        """Give every live key with its entry."""
+        found: dict[str, FileEntry] = {}
+        leaves = self.all()
+        for leaf, following in zip_longest(leaves, leaves[1:]):
+            end = following.bound if following and following.directory == leaf.directory else None
+            for name, entry in leaf.files.items():
+                if end is None or name < end:
+                    found[f"{leaf.directory}/{name}" if leaf.directory else name] = entry
+        return found

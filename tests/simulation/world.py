@@ -1,0 +1,252 @@
+"""One schedule: the real agent and the real handlers among users, visitors, an operator, and every kind of failure."""
+
+import gc
+import os
+import random
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import siteferry.lease
+import siteferry.publish
+import siteferry.recheck
+import siteferry.run
+import siteferry.scan
+import siteferry.sync
+import siteferry.tree
+from siteferry_contract.objects import is_generated
+from siteferry_lambdas.mirror import original_of
+from tests.simulation.cloud import Cloud, describe_site
+from tests.simulation.disk import Disk, SimulatedOs
+from tests.simulation.faults import Faults, Requests
+from tests.simulation.hosts import Host
+from tests.simulation.invariant import violations
+from tests.simulation.mutations import MUTATIONS
+from tests.simulation.s3 import Version
+from tests.simulation.schedule import LEASE, Schedule
+from tests.simulation.scheduler import Event, Future, Lock, Process, Scheduler, StuckError, Thread
+from tests.simulation.users import Edit, User
+
+BEGIN = 1_800_000_000.0
+"""Seconds since 1970."""
+ROUNDS = 25
+"""Syncs after everything else ended, in which the site must come to rest."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What came of a schedule."""
+
+    failures: list[str] = field(default_factory=list)
+    trail: list[tuple[float, str, str]] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class World:
+    """Everything in one schedule."""
+
+    def __init__(self, schedule: Schedule, base: Path, mutation: str = "") -> None:
+        self.schedule, self.result, self._mutation = schedule, Result(), mutation
+        rng = random.Random(f"{schedule.seed} {schedule.order}")
+        self.scheduler = Scheduler(rng, BEGIN)
+        counts = self.result.counts
+        fault_rng = random.Random(f"{schedule.seed} {schedule.order} faults")
+        self.faults = Faults(
+            fault_rng, schedule.faults, schedule.targets, schedule.rate, schedule.budget, schedule.sharp, counts
+        )
+        begin, length = schedule.outage
+        self.faults.outage = (BEGIN + begin, BEGIN + begin + length)
+        self.requests = Requests(self.scheduler, self.faults, self.tell, LEASE)
+        self.cloud = Cloud(
+            self.scheduler,
+            self.requests,
+            describe_site(schedule.prefix, pages=schedule.pages),
+            counts,
+            rng,
+            schedule,
+        )
+        self.cloud.bucket.changed = self._changed
+        self.disk = Disk(base, schedule.prefix, lambda: self.scheduler.now + schedule.skew, self._pause)
+        self.disk.make()
+        skews = (schedule.skew, -schedule.skew)
+        self.hosts = [
+            Host(name, self.cloud, schedule, self.disk.root, base, skew, rng)
+            for name, skew in list(zip("AB", skews, strict=True))[: schedule.hosts]
+        ]
+        self.rng = rng
+        self._quiet = False
+        self._cues: list[tuple[str, Event]] = []
+
+    def tell(self, text: str) -> None:
+        """Add a line to the story."""
+        process = self.scheduler.process
+        self.result.trail.append((self.scheduler.now - BEGIN, process.name if process else "-", text))
+        for cue, event in self._cues:
+            if cue in text:
+                event.set()
+
+    def run(self) -> Result:
+        """Run the schedule and look at what is left."""
+        try:
+            with self._real_code():
+                self._live()
+                self._come_to_rest()
+            if not self.result.failures:
+                self.result.failures += violations(self.disk, self.cloud)
+        except StuckError as error:
+            self.result.failures.append(f"STUCK: {error}")
+        self.result.failures += [f"ESCAPED: {text}" for text in self.scheduler.escaped]
+        return self.result
+
+    # ---- phases
+
+    def _live(self) -> None:
+        schedule, scheduler = self.schedule, self.scheduler
+        users = []
+        for number in sorted({edit.user for edit in schedule.edits}):
+            process = Process(f"user {number}")
+            scheduler.spawn(process, partial(self._use, number))
+            users.append(process)
+        hosts = []
+        for host in self.hosts:
+            process = Process(f"host {host.name}")
+            scheduler.spawn(process, partial(host.loop, lambda: self._quiet), self.rng.random() * 30)
+            hosts.append(process)
+        if schedule.redrives:
+            scheduler.spawn(Process("operator"), self._operate)
+        scheduler.run(lambda: all(user.ended for user in users))
+        end = scheduler.now + self.rng.random() * self.rng.choice((1.0, 100.0, 500.0))
+        scheduler.at(end, lambda: None)
+        scheduler.run(lambda: scheduler.now >= end)
+        self._quiet = True
+        self.faults.on = False
+        self.cloud.queues.calm = True
+        for host in self.hosts:
+            if host.running is not None:
+                host.running.set()
+        scheduler.run(lambda: all(host.ended for host in hosts))
+
+    def _come_to_rest(self) -> None:
+        scheduler, host = self.scheduler, self.hosts[0]
+        for n in range(ROUNDS):
+            process = host.sync()
+            scheduler.run(lambda process=process: process.ended)  # type: ignore[misc]
+            scheduler.run()
+            redriven = self.cloud.queues.redrive() if n > 1 else 0
+            scheduler.run()
+            summary = host.last
+            if summary and summary.run is None and not redriven and not summary.deferred and not self._dead():
+                return
+            scheduler.now += self.schedule.settle + LEASE / 2
+            if self.scheduler.escaped:
+                return
+        self.result.failures.append(
+            f"NO REST: after {ROUNDS} more syncs: {summary.line() if summary else 'the last one failed'}"
+            f", {self._dead()} dead letters"
+        )
+
+    def _dead(self) -> int:
+        return sum(map(len, self.cloud.queues.dead.values()))
+
+    # ---- actors
+
+    def _use(self, number: int) -> None:
+        user = User(self.disk, self.scheduler.sleep, self.rng, self.schedule.settle)
+        for edit in self.schedule.edits:
+            if edit.user == number:
+                self._await(edit)
+                self.tell(edit.describe())
+                done = user.do(edit)
+                self.result.counts["edits" if done else "edits refused"] += 1
+                self.tell("done" if done else "that did not work")
+
+    def _await(self, edit: Edit) -> None:
+        if edit.cue:
+            waiting = (edit.cue, Event(self.scheduler))
+            self._cues.append(waiting)
+            waiting[1].wait(edit.after)
+            self._cues.remove(waiting)
+            self.scheduler.sleep(self.rng.random() * self.rng.choice((0.1, 2.0)))
+        else:
+            self.scheduler.sleep(edit.after)
+
+    def _operate(self) -> None:
+        while not self._quiet:
+            self.scheduler.sleep(self.rng.random() * self.rng.choice((30.0, 200.0, 1000.0)))
+            if self.cloud.queues.redrive():
+                self.tell("redrives the dead letters")
+
+    def _changed(self, key: str, current: Version | None) -> None:
+        """Look at what readers get from now on, and let visitors get it."""
+        if current is not None and current.body is not None and not is_generated(current.metadata):
+            own = self.cloud.descriptor
+            source = original_of(key, own.prefix, own.copy_rules) or key
+            if (source, current.body) not in self.disk.history:
+                self.result.failures.append(f"TORN OR FOREIGN: {key} is readable as {current.body[:40]!r}")
+        self.cloud.queues.let_go(key)
+        if self.rng.random() < self.schedule.visits:
+            self.result.counts["visits"] += 1
+            self.cloud.cdn.visit(key)
+        if self.rng.random() < self.schedule.visits:
+            self.scheduler.at(self.scheduler.now + self.rng.random() * 20, lambda: self.cloud.cdn.visit(key))
+
+    def _pause(self) -> None:
+        if self.rng.random() < 0.3:
+            self.scheduler.sleep(self.rng.random() * self.rng.choice((0.01, 0.01, 0.5)))
+
+    # ---- the real code
+
+    @contextmanager
+    def _real_code(self) -> Iterator[None]:
+        """Have the agent's modules wait in simulated time, and look at the tree through the simulation."""
+        scheduler = self.scheduler
+
+        def thread(*, target: Any, **_: object) -> Thread:
+            return Thread(scheduler, target)
+
+        threading = SimpleNamespace(Lock=lambda: Lock(scheduler), Event=lambda: Event(scheduler), Thread=thread)
+        simulated = SimulatedOs(self.disk)
+
+        def wait(futures: list[Future[Any]]) -> None:
+            for future in futures:
+                future.wait()
+
+        with ExitStack() as stack:
+            for module in (siteferry.tree, siteferry.scan, siteferry.recheck):
+                stack.enter_context(patch.object(module, "os", simulated))
+            stack.enter_context(patch.object(siteferry.lease, "threading", threading))
+            stack.enter_context(patch.object(siteferry.run, "wait", wait))
+            own_clock = self.schedule.own_clock or self.schedule.hosts > 1
+            stack.enter_context(patch.object(siteferry.sync, "has_own_clock", lambda _: own_clock))
+            if self.schedule.chunked:
+                stack.enter_context(patch.object(siteferry.publish, "WHOLE_BYTES", 3))
+            for change in MUTATIONS[self._mutation]() if self._mutation else ():
+                stack.enter_context(change)
+            yield
+
+
+def run_schedule(schedule: Schedule, mutation: str = "") -> Result:
+    """Run one schedule in a directory of its own, on memory where there is some; `mutation` leaves a clause out."""
+    shared = Path("/dev/shm")
+    before = _descriptors()
+    with tempfile.TemporaryDirectory(prefix="siteferry-", dir=shared if shared.is_dir() else None) as base:
+        world = World(schedule, Path(base) / "world", mutation)
+        result = world.run()
+        del world
+    killed = result.counts["crashes"] + result.counts["handlers timed out"]  # then the descriptors die with the process
+    if not killed and _descriptors() > before:
+        gc.collect()
+        if (leaked := _descriptors() - before) > 0:
+            result.failures.append(f"LEAKED: {leaked} file descriptors")
+    return result
+
+
+def _descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
