@@ -28,7 +28,7 @@ check: $(UV) ## Run the linters, the type checker and the import contracts
 	$(UV) run --frozen mypy
 
 unit: $(UV) ## Run the tests that need no local stack
-	$(UV) run --frozen pytest tests/unit tests/property $(ARGS)
+	$(UV) run --frozen pytest tests/unit tests/property tests/simulation tests/conformance -m "not e2e and not aws" $(ARGS)
 
 wheel: $(UV) ## Build the wheel for the FTP host
 	$(UV) build --wheel

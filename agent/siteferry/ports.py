@@ -56,7 +56,9 @@ class IndexStore(Protocol):
         ...
 
     def replace_head(self, old: Head, new: Head) -> bool:
-        """Write `new` if the head is still `old` in every field; False: it is not, nothing was written.
+        """Write `new` if the head is still `old`; False: it is not, nothing was written.
+
+        Compared are version, epoch, run, open, lease token and beat: every write by a holder has another beat.
 
         After UnavailableError it may or may not have been written.
         """
