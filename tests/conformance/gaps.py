@@ -15,10 +15,7 @@ KNOWN: Final[Mapping[tuple[str, str], str]] = {
     ("emulator", "test_a_marker_that_fails_spares_the_others"): (
         f"{_LOCAL_STACK}DeleteObjects is refused as a whole if one key is denied"
     ),
-    ("memory", "test_no_head_is_created_over_leaves"): "the table in memory asserts where the agent has an error",
-    ("memory", "test_all_leaves_are_read"): "the table in memory takes every item for a leaf",
-    (
-        "memory",
-        "test_a_page_has_no_checksum_of_the_agents_kind",
-    ): "the bucket in memory gives every object a CRC-64/NVME",
+    ("memory", "test_a_page_has_no_checksum_of_the_agents_kind"): (
+        "the bucket in memory gives every object a CRC-64/NVME"
+    ),
 }

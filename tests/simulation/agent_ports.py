@@ -92,7 +92,7 @@ class AgentIndex:
                 return
 
     def _page(self, last: tuple[str, str]) -> list[tuple[tuple[str, str], Leaf]]:
-        return [(key, self.table.leaf_at(key)) for key in sorted(self.table.items) if key > last][:PAGE]
+        return [(key, self.table.leaf_at(key)) for key in self.table.leaf_keys() if key > last][:PAGE]
 
 
 @dataclass(slots=True)

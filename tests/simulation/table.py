@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, Final
 
+from siteferry.errors import IndexDamagedError
 from siteferry.head import Head, head_to_item, item_to_head
-from siteferry_contract.index import item_to_leaf, leaf_to_item
+from siteferry_contract.index import is_leaf, item_to_leaf, leaf_to_item
 from siteferry_contract.leaf import FileEntry, Leaf
 
 MAX_ITEM_BYTES: Final = 400_000
@@ -30,7 +31,8 @@ class Table:
     def create_head(self, head: Head) -> None:
         """Put the head if there is none."""
         if self.head_item is None:
-            assert not self.items, "leaves without a head"
+            if self.leaf_keys():
+                raise IndexDamagedError("leaves without a head")
             self.head_item = head_to_item(head)
 
     def replace_head(self, old: Head, new: Head) -> bool:
@@ -69,7 +71,11 @@ class Table:
 
     def all(self) -> list[Leaf]:
         """Give every leaf in order."""
-        return [self.leaf_at(key) for key in sorted(self.items)]
+        return [self.leaf_at(key) for key in self.leaf_keys()]
+
+    def leaf_keys(self) -> list[tuple[str, str]]:
+        """Give the keys of the leaves in order; a handler may have items of its own beside them."""
+        return sorted(key for key, item in self.items.items() if is_leaf(item))
 
     def files(self) -> dict[str, FileEntry]:
         """Give every live key with its entry."""
