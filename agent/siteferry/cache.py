@@ -225,14 +225,6 @@ class Cache:
         with self._transaction():
             self._db.executemany("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?)", rows)
 
-    def forget_digests(self, directories: Iterable[str] | None = None) -> None:
-        """Have directories compared entry by entry again; all of them for None."""
-        with self._transaction():
-            if directories is None:
-                self._db.execute("DELETE FROM snapshot")
-            else:
-                self._db.executemany("DELETE FROM snapshot WHERE directory = ?", ((d,) for d in directories))
-
     # ---- looks (for a file system with a clock of its own) and problems
 
     def first_look(self, path: bytes, state: str, now: float) -> float:

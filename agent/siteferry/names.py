@@ -1,7 +1,5 @@
 """Names for people: paths are hostile bytes, and terminals and logs obey some of them."""
 
-import os
-
 
 def printable(path: bytes | str) -> str:
     """Show a path on one line with every unprintable character escaped, so that no terminal acts on it."""
@@ -12,11 +10,6 @@ def printable(path: bytes | str) -> str:
 def join_path(directory: bytes, name: bytes) -> bytes:
     """Give the path of `name` in a directory; the root is b""."""
     return directory + b"/" + name if directory else name
-
-
-def decode_os(name: bytes) -> str:
-    """Give the name as the os functions take it."""
-    return os.fsdecode(name)
 
 
 def _escape(character: str) -> str:

@@ -191,11 +191,6 @@ class Plan:
         """Hold no delete any more."""
         self._set_held(held=False)
 
-    def has(self, action: Action, directory: str, name: str) -> bool:
-        """Tell whether a change is planned."""
-        query = "SELECT 1 FROM change WHERE phase IN (0, 1, 2) AND directory = ? AND name = ? AND action = ?"
-        return self._db.execute(query, (directory, name, action)).fetchone() is not None
-
     def chunks(self, phase: Phase) -> Iterator[Sequence[Change]]:
         """Give the changes of a phase, cut by directory, at most CHUNK at a time."""
         chunk: list[Change] = []

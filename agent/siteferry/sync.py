@@ -31,6 +31,8 @@ from siteferry_contract.descriptor import Descriptor, HeaderRule
 from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import join
 
+LOOKS_SECONDS: Final = 86_400
+"""For which a look at a file that is being written is remembered."""
 REQUESTS_PER_LEASE: Final = 4
 """A request may take at most this part of a lease, all its retries included (rule 7). Two may follow one another
 without a look at the lease (a last part and the completion), and a renewal is up to a quarter of a lease old."""
@@ -181,6 +183,9 @@ class Site:
             forced=forced or (lambda _: None),
         )
         comparison = comparer.compare(tree, plan)
+        if not look_only:
+            # A look that was forgotten too early is only made again.
+            self._cache.forget_looks(self._s.clock.now() - max(LOOKS_SECONDS, 2 * self._config.settle))
         if disagreements and self._config.delete:
             comparer.plan_strays(disagreements.strays(), tree, plan, comparison)
         elif disagreements:

@@ -112,3 +112,15 @@ def test_a_slow_loss_is_held_too(world: World) -> None:
     (world.root / "4").write_bytes(b"4")
     world.settle()
     assert world.sync().held == 0
+
+
+def test_looks_at_files_that_are_being_written_do_not_pile_up(world: World) -> None:
+    """What was remembered of a file until it settled is forgotten after a day."""
+    world.write("a")
+    world.settle()
+    with world.agent() as site:
+        site._cache.first_look(b"a", "state", world.clock.now())
+        site._cache.first_look(b"b", "state", world.clock.now() - 2 * 86_400)
+        site.sync()
+        rows = site._cache._db.execute("SELECT path FROM look").fetchall()
+    assert rows == [(b"a",)]
