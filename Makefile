@@ -7,7 +7,9 @@ TOOLS := $(CURDIR)/.cache/tools
 UV := $(TOOLS)/bin/uv
 
 export PATH := $(TOOLS)/bin:$(PATH)
-export UV_PYTHON := $(shell command -v $(PYTHON))
+# The interpreter itself: where `python3` is a wrapper (pyenv's, say), uv would take .venv for another Python's each
+# time, and make it anew.
+export UV_PYTHON := $(shell $(PYTHON) -c 'import sys; print(sys.executable)')
 export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help demo test check unit wheel clean

@@ -31,7 +31,9 @@ def synthesizing(state: State, *, sites: Path, report: Callable[[str], None]) ->
     Installs the CDK CLI first, if it is not the pinned one. Raises LocalStackError with the end of the output when
     a step fails.
     """
-    environment = own_environment(state) | _QUIET
+    # The app's `uv run` is to take this environment as it is: a sync would change it under this very process.
+    environment = own_environment(state) | _QUIET | {"UV_NO_SYNC": "1"}
+    environment.pop("UV_PYTHON", None)
     with _alone():
         if not _is_installed():
             report("installing the CDK CLI (npm ci)")
