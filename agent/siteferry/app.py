@@ -8,13 +8,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from siteferry.cache import Cache
+from siteferry.carry import request_seconds
 from siteferry.clock import HostClock
 from siteferry.config import Config
+from siteferry.parts import Services
 from siteferry.ports import DescriptorSource
 from siteferry.redrive import DeadLetters
 from siteferry.report import Reporter
 from siteferry.state import StateDirectory
-from siteferry.sync import Services, Site, request_seconds
+from siteferry.sync import Site
 from siteferry_contract.descriptor import Descriptor
 
 

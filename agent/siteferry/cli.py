@@ -19,6 +19,7 @@ from siteferry_contract.job import JOB_KINDS
 if TYPE_CHECKING:
     from siteferry.clock import HostClock
     from siteferry.report import Reporter, Summary
+    from siteferry.sync import Site
 
 _DESCRIPTION: Final = """\
 Publishes a web site that people manage over FTP to S3 and CloudFront.
@@ -36,6 +37,37 @@ exit codes:
   64  wrong usage                       77  no credentials, or not enough of them
   70  the index is damaged              78  wrong configuration
   74  the state directory cannot be used
+"""
+_REDRIVE: Final = """\
+A job that failed at every try (five) waits in the dead-letter queue of its kind for up to 14 days. For each, this shows
+what it is about and the last error that its handler logged; of the first 20 of a queue, since a log is slow to search.
+
+  1. siteferry redrive --dry-run   what waits, and why it failed
+  2. remove the cause              a permission, a limit, an outage
+  3. siteferry redrive             moves it back; safe at any time, twice, and beside a running daemon
+
+What is no job cannot be done by any handler. It is left where it is, shown with its message id and how it begins, and
+the exit code is 1 while any is left. Find out who sent it; then delete it in the SQS console, in the queue
+siteferry-SITE-KIND-dead, by that id. A job of another version comes from a release other than this one: upgrade first.
+
+Ctrl-C stops between two letters; what was not moved still waits.
+"""
+
+_AUDIT_HELP: Final = """
+
+Every object is listed. Those that were modified since the last audit are looked at one by one, as is what the index
+does not have; with --deep all are. Without --repair nothing is changed, and a daemon may be running; with it, a daemon
+that is running does it in its next cycle. A file that differs is published again, what has no file is deleted (the
+delete brake holds as always), duplicates and directory pages are made again. `siteferry run` audits by itself every
+`audit_days` days.
+
+exit codes: 0 nothing differs, or all was mended; 1 something differs; 3 deletes are held; others as `siteferry --help`
+"""
+_ADOPT_HELP: Final = """
+
+For a first run on a bucket that another tool filled (`aws s3 sync`, say). An object of the same size as its file, and
+not older, counts as published and is not uploaded; everything else is. Nothing is deleted, and headers of what is
+adopted stay as they are. Look at --dry-run first.
 """
 
 
@@ -74,8 +106,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"siteferry {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    def add(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
+    def add(name: str, run: Callable[[argparse.Namespace], int], text: str, more: str = "") -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text + more, formatter_class=raw)
         command.set_defaults(command=run)
         command.add_argument(
             "--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help=f"configuration (default: {DEFAULT_PATH})"
@@ -93,9 +125,26 @@ def _parser() -> argparse.ArgumentParser:
     status = add("status", _status, "Show how the last run went, from this host alone.")
     status.add_argument("--json", action="store_true", help="print JSON")
     add("approve", _approve, "Let the next run make the deletes that the last one held, once.")
+    audit = add("audit", _audit, "Compare tree, index and bucket, and tell what differs.", _AUDIT_HELP)
+    audit.add_argument("--repair", action="store_true", help="mend what differs, as a run of its own")
+    audit.add_argument("--deep", action="store_true", help="look at every object's checksum, and render every page")
+    audit.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+    audit.add_argument("--quiet", action="store_true", help="print no line for a file that went well")
+    adopt = add("adopt", _adopt, "Begin with a bucket that has the tree's files already.", _ADOPT_HELP)
+    adopt.add_argument(
+        "--fudge",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="by which an object may be older than its file and still be taken for it (default: 0)",
+    )
+    adopt.add_argument("--dry-run", action="store_true", help="show the plan with its reasons; change nothing")
+    adopt.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+    adopt.add_argument("--quiet", action="store_true", help="print no line for a file that went well")
     redrive = add("redrive", _redrive, "Send what waits in the dead-letter queues back to be tried again.")
+    redrive.epilog, redrive.formatter_class = _REDRIVE, raw
     redrive.add_argument("queue", nargs="?", choices=JOB_KINDS, help="only this queue; default: all four")
-    redrive.add_argument("--dry-run", action="store_true", help="only show what waits")
+    redrive.add_argument("--dry-run", action="store_true", help="only show what waits, and why it failed")
     redrive.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     return parser
 
@@ -127,15 +176,65 @@ def _config(options: argparse.Namespace) -> Config:
 
 def _sync(options: argparse.Namespace) -> int:
     config = _config(options)
+    if options.dry_run:
+        from siteferry.app import open_site  # noqa: PLC0415
+
+        with open_site(config, _reporter(options, daemon=False), _clock(), to_look=True) as opened:
+            return _exit(opened.site.dry_run(as_json=options.json))
+    return _one_run(options, config, lambda site: site.sync())
+
+
+def _audit(options: argparse.Namespace) -> int:
+    config = _config(options)
+    if options.repair:
+        return _repair(options, config)
+    import json  # noqa: PLC0415
+    from dataclasses import asdict  # noqa: PLC0415
+
+    from siteferry.app import open_site  # noqa: PLC0415
+    from siteferry.report import JsonReporter  # noqa: PLC0415
+
+    reporter, clock = _reporter(options, daemon=False), _clock()
+    with open_site(config, reporter, clock, to_look=True) as opened:
+        totals = opened.site.audit(deep=options.deep)
+    if isinstance(reporter, JsonReporter):
+        print(json.dumps(asdict(totals) | {"findings": reporter.findings()}))
+    else:
+        print(totals.line())
+    return int(Exit.FAILED if totals.differences else Exit.DONE)
+
+
+def _repair(options: argparse.Namespace, config: Config) -> int:
+    from siteferry.state import StateDirectory  # noqa: PLC0415
+
+    state = StateDirectory(config.state_dir)
+    if state.is_locked():
+        state.request_audit(deep=options.deep)
+        print("a daemon is running: it audits in its next cycle; `siteferry status` shows what came of it")
+        return int(Exit.DONE)
+    return _one_run(options, config, lambda site: site.repair(deep=options.deep))
+
+
+def _adopt(options: argparse.Namespace) -> int:
+    config = _config(options)
+    if options.fudge < 0:
+        raise UsageError(f"--fudge {options.fudge:g}: expected a number of seconds, 0 or more")
+    if options.dry_run:
+        from siteferry.app import open_site  # noqa: PLC0415
+
+        with open_site(config, _reporter(options, daemon=False), _clock(), to_look=True) as opened:
+            return _exit(opened.site.look_at_adoption(options.fudge, as_json=options.json))
+    return _one_run(options, config, lambda site: site.adopt(options.fudge))
+
+
+def _one_run(options: argparse.Namespace, config: Config, make: "Callable[[Site], Summary]") -> int:
     reporter, clock = _reporter(options, daemon=False), _clock()
     from siteferry.app import open_site  # noqa: PLC0415
     from siteferry.status import record  # noqa: PLC0415
 
-    with open_site(config, reporter, clock, to_look=options.dry_run) as opened:
-        if options.dry_run:
-            return _exit(opened.site.dry_run(as_json=options.json))
+    with open_site(config, reporter, clock) as opened:
         try:
-            summary = opened.site.sync()
+            summary = make(opened.site)
         except SiteferryError as error:
             record(opened.state, config, error=error)
             raise
@@ -183,29 +282,24 @@ def _approve(options: argparse.Namespace) -> int:
 
 
 def _redrive(options: argparse.Namespace) -> int:
-    import json  # noqa: PLC0415
-    from dataclasses import asdict  # noqa: PLC0415
-
     from siteferry.app import open_dead_letters  # noqa: PLC0415
-    from siteferry.redrive import DeadLetter, redrive  # noqa: PLC0415
+    from siteferry.redrive import Redrive  # noqa: PLC0415
+    from siteferry.redrive_report import LetterDocument, LetterLines, LetterProgress  # noqa: PLC0415
 
-    config = load_config(options.config)
+    config, move = load_config(options.config), not options.dry_run
+    stopping = _clock().stop.is_set
     letters, descriptor = open_dead_letters(config)
-
-    def hears(letter: DeadLetter, text: str, *, moved: bool) -> None:
-        if not options.json:
-            print(f"{'moved' if moved else 'waits' if options.dry_run else 'LEFT'}  {letter.kind}: {text}")
-
-    kinds = (options.queue,) if options.queue else JOB_KINDS
-    results = redrive(letters, descriptor, hears, kinds=kinds, move=not options.dry_run)
-    if options.json:
-        print(json.dumps([asdict(result) for result in results]))
-    else:
-        for result in results:
-            print(f"{result.kind:10} {result.waiting} waiting, {result.moved} moved, {result.left} left")
-        if any(result.waiting for result in results):
-            print(f"why a job failed: search the log group /siteferry/{config.site}/KIND for its id")
-    return int(Exit.FAILED if any(result.left for result in results) and not options.dry_run else Exit.DONE)
+    lines = LetterProgress if sys.stdout.isatty() else LetterLines
+    hears = LetterDocument() if options.json else lines(config.site, move=move)
+    redrive = Redrive(letters, descriptor, hears, move=move, stopping=stopping)
+    try:
+        for kind in (options.queue,) if options.queue else JOB_KINDS:
+            if not stopping():
+                redrive.queue(kind)
+    finally:
+        hears.finished(redrive.results, stopped=stopping())
+    some_left = move and any(result.left or result.unreached for result in redrive.results)
+    return int(Exit.FAILED if some_left or stopping() else Exit.DONE)
 
 
 def _reporter(options: argparse.Namespace, *, daemon: bool) -> "Reporter":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from siteferry.cache import Cache
 from siteferry.config import Brake
 from siteferry.diff import (
+    Adopts,
     Chosen,
     Forced,
     Naming,
@@ -17,7 +18,7 @@ from siteferry.diff import (
     select_subdirectories,
 )
 from siteferry.names import printable
-from siteferry.plan import DELETIONS, RECOVERED, Action, Change, Plan, Problem
+from siteferry.plan import BUCKET_DIFFERS, DELETIONS, Action, Change, Plan, Problem
 from siteferry.scan import DirectoryScan, UnreadableDirectory, walk
 from siteferry.tree import Tree
 from siteferry_contract.keys import encode_name, root_directory, split
@@ -52,9 +53,10 @@ class Comparer:
         *,
         settled: Settled,
         forced: Forced = lambda _: None,
+        adopts: Adopts | None = None,
     ) -> None:
         self._cache, self._naming = cache, naming
-        self._settled, self._forced = settled, forced
+        self._settled, self._forced, self._adopts = settled, forced, adopts
 
     def compare(self, tree: Tree, plan: Plan) -> Comparison:
         """Scan the tree and fill the plan. Memory stays flat but for the directories that differ."""
@@ -102,7 +104,7 @@ class Comparer:
             path = self._path(directory)
             raws = {encode_name(name, "utf-8"), self._naming.raw_name(name)}
             if not any(tree.is_regular_file(path, raw) for raw in raws):
-                plan.add([Change(Action.DELETE, RECOVERED, directory, path, name, self._naming.raw_name(name))])
+                plan.add([Change(Action.DELETE, BUCKET_DIFFERS, directory, path, name, self._naming.raw_name(name))])
 
     def _diff(self, scan: DirectoryScan, plan: Plan, result: Comparison, hold: str) -> Chosen:
         entries = self._cache.entries(scan.key)
@@ -115,6 +117,7 @@ class Comparer:
             known=self._cache.is_known(scan.key),
             settled=self._settled,
             forced=self._forced,
+            adopts=self._adopts,
         )
         self._cache.set_problems(scan.key, found.problems)
         plan.totals.deferred += len(found.deferred)

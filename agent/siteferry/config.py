@@ -70,6 +70,8 @@ class Config:
     """Globs: of one name, or with a slash of a whole path."""
     delete: bool = True
     """False: nothing is ever deleted from S3."""
+    audit_days: float = 7.0
+    """Days between a daemon's audits; 0: it makes none by itself."""
     brake: Brake = field(default_factory=Brake)
     aws: AwsConfig = field(default_factory=AwsConfig)
 
@@ -105,6 +107,7 @@ def _config(table: "_Table") -> Config:
         lease=table.take("lease", _number(10, 3600), default.lease),
         exclude=(*base, *extra),
         delete=table.take("delete", _boolean, True),
+        audit_days=table.take("audit_days", _number(0, 365), default.audit_days),
         brake=_brake(table.table("brake")),
         aws=_aws(table.table("aws")),
     )

@@ -7,6 +7,7 @@ from siteferry.clock import HostClock
 from siteferry.config import Config
 from siteferry.errors import BusyError, ConfigError, LeaseLostError, SiteferryError
 from siteferry.report import Reporter
+from siteferry.state import StateDirectory
 from siteferry.status import record
 
 DESCRIPTOR_SECONDS: Final = 300.0
@@ -14,6 +15,7 @@ DESCRIPTOR_SECONDS: Final = 300.0
 MOST_BACK_OFF: Final = 300.0
 """Seconds between cycles while they fail."""
 MOST_DOUBLINGS: Final = 12
+DAY_SECONDS: Final = 86_400
 
 
 def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: HostClock) -> bool:
@@ -36,7 +38,9 @@ def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: Host
                     reporter.note("the site descriptor changed: starting again with it")
                     return True
             site.tenancy.acquire()
-            summary = site.sync()
+            # An audit that fails must not keep the site from being published.
+            deep = audit_due(opened.state, config, clock.now()) if not failures else None
+            summary = site.sync() if deep is None else site.repair(deep=deep)
         except ConfigError:
             raise
         except SiteferryError as error:
@@ -54,6 +58,14 @@ def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: Host
         clock.wait(max(pause(config.interval, failures) - (clock.elapsed() - begun), 0.0))
     reporter.note("stopping")
     return False
+
+
+def audit_due(state: StateDirectory, config: Config, now: float) -> bool | None:
+    """Tell whether the audit that is due is to be deep; None: none is due."""
+    requested = state.requested_audit()
+    if requested is not None or not config.audit_days:
+        return requested
+    return False if now - state.audits_counted_from(now) >= config.audit_days * DAY_SECONDS else None
 
 
 def pause(interval: float, failures: int) -> float:

@@ -4,6 +4,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from siteferry.names import join_path
 from siteferry.plan import GONE, GONE_WITH_DIRECTORY, Action, Change, Problem
@@ -84,6 +85,12 @@ Settled = Callable[[bytes, FileState], bool]
 Forced = Callable[[str], str | None]
 """Gives a reason to put a key although the file is as the index has it, or None."""
 
+Adopts = Callable[[str, FileState], bool]
+"""Tells whether a new file's object is in the bucket already."""
+
+NEW: Final = "new"
+ADOPTED: Final = "in the bucket already"
+
 
 def choose(scan: DirectoryScan, naming: Naming, known: Callable[[], Mapping[str, Entry]]) -> Chosen:
     """Choose the names that are published. `known` gives the index's entries; asked only to settle a collision."""
@@ -116,6 +123,7 @@ def diff(
     known: bool,
     settled: Settled,
     forced: Forced = lambda _: None,
+    adopts: Adopts | None = None,
 ) -> DirectoryDiff:
     """Compare a directory with its entries (by sort name) in the index; `known`: the index has the directory.
 
@@ -128,18 +136,21 @@ def diff(
         result.changes.append(Change(action, reason, scan.key, scan.path, name, raw, state))
 
     if not known:
-        change(Action.CREATE, "new")
+        change(Action.CREATE, NEW)
     for name, (raw, state) in chosen.files.items():
         reason = _reason(entries.get(name), naming.raw_if_differs(name, raw), state) or forced(join(scan.key, name))
         if reason and settled(join_path(scan.path, raw), state):
-            change(Action.PUT, reason, name, raw, state)
+            if adopts and reason == NEW and adopts(join(scan.key, name), state):
+                change(Action.ADOPT, ADOPTED, name, raw, state)
+            else:
+                change(Action.PUT, reason, name, raw, state)
         elif reason:
             result.deferred.append(join_path(scan.path, raw))
             result.forced_left = result.forced_left or forced(join(scan.key, name)) is not None
     for name, raw in chosen.subdirectories.items():
         old = entries.get(f"{name}/")
         if not isinstance(old, SubdirectoryEntry) or old.raw != naming.raw_if_differs(name, raw):
-            change(Action.ADD_DIRECTORY, "new", name, raw)
+            change(Action.ADD_DIRECTORY, NEW, name, raw)
     present = {raw for raw, _ in scan.files()}, set(scan.subdirectories())
     for entry in entries.values():
         raw = entry.raw if entry.raw is not None else naming.raw_name(entry.name)
@@ -164,7 +175,7 @@ def ended_directory(directory: str, path: bytes, entries: Iterable[Entry], namin
 
 def _reason(old: Entry | None, raw: bytes | None, state: FileState) -> str | None:
     if not isinstance(old, FileEntry):
-        return "new"
+        return NEW
     if old.size != state.size:
         return "size"
     if old.mtime_ns != state.mtime_ns:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from siteferry.commit import Edited
-from siteferry.plan import Change
+from siteferry.plan import Action, Change
 from siteferry.ports import JobQueues
 from siteferry_contract.copy_rules import duplicates, is_reserved_directory
 from siteferry_contract.descriptor import Descriptor
@@ -31,10 +31,11 @@ class Outbox:
         if any(duplicates(key, self._descriptor.prefix, self._descriptor.copy_rules)):
             self._add("copy", key)
 
-    def page(self, directory: str) -> None:
-        """Have a directory's page made again, if the site has such pages."""
+    def page(self, directory: str, *, anyway: bool = False) -> None:
+        """Have a directory's page made again, if the site has such pages, or `anyway`: it may be one too many."""
         name = directory.removeprefix(self._descriptor.prefix)
-        if self._descriptor.directory_pages and not is_reserved_directory(name, self._descriptor.copy_rules):
+        wanted = self._descriptor.directory_pages or anyway
+        if wanted and not is_reserved_directory(name, self._descriptor.copy_rules):
             self._add("page", directory)
 
     def invalidate(self, key: str) -> None:
@@ -55,6 +56,8 @@ class Outbox:
             return
         if edited.new is None:
             self.delete(change.key)
+        elif change.action is Action.ADOPT:
+            self.copy(change.key)
         elif uploaded:
             self.copy(change.key)
             if isinstance(edited.old, FileEntry) or edited.had_delete or forced:

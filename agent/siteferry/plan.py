@@ -21,6 +21,8 @@ class Action(StrEnum):
     """What is to be done about a name or a directory."""
 
     PUT = "put"
+    ADOPT = "adopt"
+    """Enter a file whose object is in the bucket already."""
     DELETE = "delete"
     ADD_DIRECTORY = "add-directory"
     """Enter a subdirectory in its parent's leaf."""
@@ -45,8 +47,8 @@ EXCLUDED: Final = frozenset({"excluded", "directory excluded"})
 """The reasons of what is on disk, but no longer part of the site."""
 
 
-RECOVERED: Final = "recovered"
-"""The reason of what an unfinished run may have left behind."""
+BUCKET_DIFFERS: Final = "the bucket differs"
+"""The reason of what an unfinished run may have left behind, and of what an audit found."""
 
 
 class Phase(IntEnum):
@@ -80,7 +82,7 @@ class Change:
     raw: bytes = b""
     """The name on the host."""
     state: FileState | None = None
-    """Of the file as scanned, for `put`."""
+    """Of the file as scanned, for `put` and `adopt`."""
 
     @property
     def key(self) -> str:
@@ -117,6 +119,7 @@ class Totals:
 
     puts: int = 0
     put_bytes: int = 0
+    adopted: int = 0
     deletes: int = 0
     others: int = 0
     """Changes of the index alone."""
@@ -130,7 +133,7 @@ class Totals:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do; holds and defers alone are nothing."""
-        return not (self.puts or self.deletes or self.others)
+        return not (self.puts or self.adopted or self.deletes or self.others)
 
 
 class Plan:
@@ -224,7 +227,7 @@ class Plan:
         count = "SELECT count(*) FROM change WHERE "
         deletes = self._db.execute(count + "action = 'delete'").fetchone()[0]
         self.totals.held, self.totals.deletes = (deletes, 0) if held else (0, deletes)
-        others = self._db.execute(count + "action NOT IN ('put', 'delete') AND NOT held").fetchone()
+        others = self._db.execute(count + "action NOT IN ('put', 'adopt', 'delete') AND NOT held").fetchone()
         self.totals.others = others[0]
         return bool(changed)
 
@@ -233,11 +236,13 @@ class Plan:
         if change.action is Action.PUT:
             totals.puts += 1
             totals.put_bytes += size
+        elif change.action is Action.ADOPT:
+            totals.adopted += 1
         elif change.action is Action.DELETE:
             totals.deletes += 1
         else:
             totals.others += 1
-        if change.action in (Action.PUT, Action.DELETE):
+        if change.action in (Action.PUT, Action.ADOPT, Action.DELETE):
             totals.reasons[change.reason] = totals.reasons.get(change.reason, 0) + 1
 
 

@@ -137,7 +137,12 @@ class _Running:
             yield chunk
 
 
-def _entry(change: Change, crc: int, raw: bytes | None) -> FileEntry:
+def adopted(change: Change, raw: bytes | None) -> Published:
+    """Give what an adopted file counts as: its checksum is not known until it is next read."""
+    return Published(_entry(change, None, raw), uploaded=False)
+
+
+def _entry(change: Change, crc: int | None, raw: bytes | None) -> FileEntry:
     state = change.state
     assert state is not None
     return FileEntry(change.name, state.size, state.mtime_ns, state.ctime_ns, crc, raw)

@@ -26,6 +26,10 @@ class Summary:
     uploaded_bytes: int = 0
     unchanged: int = 0
     """Touched only: the bucket had the same bytes."""
+    adopted: int = 0
+    """Entered in the index: their objects were in the bucket already."""
+    differences: int | None = None
+    """That an audit found; None: none was made."""
     deleted: int = 0
     failed: int = 0
     deferred: int = 0
@@ -52,8 +56,11 @@ class Summary:
             parts = ["nothing to do"]
         else:
             effects = [f"{self.uploaded} published ({human_size(self.uploaded_bytes)})"] if self.uploaded else []
+            effects += [f"{self.adopted} adopted"] if self.adopted else []
             effects += [f"{self.deleted} deleted"] if self.deleted else []
-            effects += ["directories only"] if not (effects or self.unchanged or self.failed) else []
+            effects += (
+                ["directories only"] if not (effects or self.unchanged or self.failed or self.differences) else []
+            )
             parts = [f"run {self.run}: {', '.join(effects)}".rstrip(": ")]
             parts += [f"{self.unchanged} touched only"] if self.unchanged else []
         for count, word in (
@@ -64,10 +71,21 @@ class Summary:
             (self.problems, "names not published"),
         ):
             parts += [f"{count} {word}"] if count else []
+        parts += [f"audit: {self.differences} differences"] if self.differences is not None else []
         parts += ["recovered an unfinished run"] if self.recovered else []
         parts += ["stopped before its end; the next run goes on"] if self.stopped else []
         parts += [] if self.closed else ["left open: the next run recovers"]
         return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference between index and bucket that an audit found."""
+
+    kind: str
+    """`file`, `stray`, `duplicate` or `page`."""
+    key: str
+    why: str
 
 
 class Reporter(Protocol):
@@ -81,6 +99,9 @@ class Reporter(Protocol):
 
     def transferred(self, change: Change) -> None:
         """A file's upload is over, whatever came of it."""
+
+    def differs(self, finding: Finding) -> None:
+        """An audit found a difference."""
 
     def published(self, change: Change, *, uploaded: bool) -> None:
         """A file is in bucket and index."""
@@ -114,11 +135,15 @@ class PlainReporter:
     def transferred(self, change: Change) -> None:
         """Say nothing: a line comes with the commit."""
 
+    def differs(self, finding: Finding) -> None:
+        """Print it."""
+        self._print(f"{finding.kind:9} {printable(finding.key)}: {finding.why}")
+
     def published(self, change: Change, *, uploaded: bool) -> None:
         """Print the file."""
         if not self._quiet:
             size = human_size(change.state.size) if change.state else ""
-            word = "published" if uploaded else "unchanged"
+            word = "published" if uploaded else "adopted" if change.action is Action.ADOPT else "unchanged"
             self._print(f"{word} {printable(change.full_path)} ({change.reason}, {size})")
 
     def deleted(self, change: Change) -> None:
@@ -188,6 +213,7 @@ class JsonReporter:
 
     def __init__(self, out: IO[str] | None = None) -> None:
         self._out = out or sys.stdout
+        self._found: list[Finding] = []
 
     def note(self, text: str) -> None:
         """Keep it to standard error."""
@@ -198,6 +224,10 @@ class JsonReporter:
 
     def transferred(self, change: Change) -> None:
         """Say nothing."""
+
+    def differs(self, finding: Finding) -> None:
+        """Keep it for the document."""
+        self._found.append(finding)
 
     def published(self, change: Change, *, uploaded: bool) -> None:
         """Say nothing."""
@@ -210,7 +240,12 @@ class JsonReporter:
 
     def finished(self, summary: Summary) -> None:
         """Print the summary."""
-        print(json.dumps(asdict(summary)), file=self._out, flush=True)
+        document = asdict(summary) | ({} if summary.differences is None else {"findings": self.findings()})
+        print(json.dumps(document), file=self._out, flush=True)
+
+    def findings(self) -> list[dict[str, str]]:
+        """Give what an audit found."""
+        return [asdict(finding) for finding in self._found]
 
 
 def print_plan(plan: Plan, problems: Sequence[Problem], *, as_json: bool, hold_reason: str = "") -> None:
@@ -219,7 +254,7 @@ def print_plan(plan: Plan, problems: Sequence[Problem], *, as_json: bool, hold_r
         _print_plan_json(plan, problems, hold_reason)
         return
     for change in plan.changes():
-        if change.action in (Action.PUT, Action.DELETE):
+        if change.action in (Action.PUT, Action.ADOPT, Action.DELETE):
             size = f", {human_size(change.state.size)}" if change.state else ""
             print(f"{change.action.value:6} {printable(change.full_path)} ({change.reason}{size})")
     for change in plan.changes(held=True):
@@ -261,6 +296,7 @@ def describe_totals(totals: Totals) -> str:
     else:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(totals.reasons.items()))
         effects = [f"{totals.puts} to publish ({human_size(totals.put_bytes)})"] if totals.puts else []
+        effects += [f"{totals.adopted} to adopt"] if totals.adopted else []
         effects += [f"{totals.deletes} to delete"] if totals.deletes else []
         effects += [] if effects else [f"{totals.others} directories"]
         parts = [f"plan: {', '.join(effects)}" + (f" [{reasons}]" if reasons else "")]

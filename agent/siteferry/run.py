@@ -16,9 +16,9 @@ from siteferry.commit import Committer, Edit, Edited, edit_directory, shows_on_p
 from siteferry.diff import Forced, Naming, Settled
 from siteferry.errors import FileChangedError, FileError, OutcomeUnknownError, StoreError
 from siteferry.outbox import Outbox
-from siteferry.plan import EXCLUDED, RECOVERED, WITH_DIRECTORY, Action, Change, Phase, Plan
+from siteferry.plan import BUCKET_DIFFERS, EXCLUDED, WITH_DIRECTORY, Action, Change, Phase, Plan
 from siteferry.ports import Executor
-from siteferry.publish import Published, Publisher, describe
+from siteferry.publish import Published, Publisher, adopted, describe
 from siteferry.recheck import Recheck
 from siteferry.report import Reporter, Summary
 from siteferry.tree import NOT_THERE, Tree
@@ -151,10 +151,14 @@ class Effects:
             self._w.reporter.transferred(change)
             if published:
                 edits[change.name] = (change, published)
+        for change in chunk.changes:
+            if change.action is Action.ADOPT:
+                raw = self._w.naming.raw_if_differs(change.name, change.raw)
+                edits[change.name] = (change, adopted(change, raw))
         chunk.close()
         if not chunk.changes:
             return
-        others = [change for change in chunk.changes if change.action is not Action.PUT]
+        others = [change for change in chunk.changes if change.action not in (Action.PUT, Action.ADOPT)]
         ending = any(change.reason in WITH_DIRECTORY for change in others)
         directory = chunk.changes[0].directory
         if ending and self._is_back(others[0]):
@@ -176,7 +180,7 @@ class Effects:
 
     def _is_nowhere(self, directory: str, edits: dict[str, tuple[Change, Published | None]]) -> bool:
         """Tell whether only strays are edited, in a directory that the index does not know: no reason to make it."""
-        only_strays = bool(edits) and all(change.reason == RECOVERED for change, _ in edits.values())
+        only_strays = bool(edits) and all(change.reason == BUCKET_DIFFERS for change, _ in edits.values())
         return only_strays and not self._w.cache.is_known(directory)
 
     def _settle(self, change: Change, future: "Future[Published]") -> Published | None:
@@ -284,7 +288,8 @@ class Effects:
         summary = self._summary
         if published:
             summary.uploaded += published.uploaded
-            summary.unchanged += not published.uploaded
+            summary.adopted += change.action is Action.ADOPT
+            summary.unchanged += not published.uploaded and change.action is not Action.ADOPT
             summary.uploaded_bytes += published.entry.size if published.uploaded else 0
             self._w.reporter.published(change, uploaded=published.uploaded)
         elif change.action is Action.DELETE:

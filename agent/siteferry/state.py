@@ -102,6 +102,35 @@ class StateDirectory:
         """Take the approval back: it is good for once."""
         (self.path / "approval.json").unlink(missing_ok=True)
 
+    def set_audited(self, at: float) -> None:
+        """Record when the last complete audit that mended what it found began (seconds since 1970)."""
+        self._write("audit.json", {"at": at, "counted_from": at})
+        (self.path / "audit.request").unlink(missing_ok=True)
+
+    def audited_at(self) -> float | None:
+        """Give when that was; None if there was none."""
+        return self._audit_time("at")
+
+    def audits_counted_from(self, now: float) -> float:
+        """Give the time from which the days to the next audit are counted: the last one, or when a daemon first ran."""
+        begun = self._audit_time("counted_from")
+        if begun is None:
+            self._write("audit.json", {"counted_from": now})
+        return now if begun is None else begun
+
+    def _audit_time(self, name: str) -> float | None:
+        at = (self._read("audit.json") or {}).get(name)
+        return float(at) if isinstance(at, (int, float)) else None
+
+    def request_audit(self, *, deep: bool) -> None:
+        """Have the running daemon audit and mend in its next cycle."""
+        self._write("audit.request", {"deep": deep})
+
+    def requested_audit(self) -> bool | None:
+        """Tell whether the audit that was asked for is to be deep; None: none was asked for."""
+        request = self._read("audit.request")
+        return bool(request.get("deep")) if request is not None else None
+
     def _write(self, name: str, value: dict[str, Any]) -> None:
         temporary = self.path / f"{name}.new"
         temporary.write_text(json.dumps(value, indent=1) + "\n", "utf-8")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pyftpdlib.authorizers import DummyAuthorizer
 from pyftpdlib.handlers import FTPHandler
+from pyftpdlib.ioloop import IOLoop
 from pyftpdlib.servers import FTPServer
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def ftp_server(user: str, root: Path) -> Iterator[FtpAccount]:
     authorizer = DummyAuthorizer()
     authorizer.add_user(user, password, str(root), perm="elradfmwMT")
     handler: Any = type("Handler", (_ByteExactHandler,), {"authorizer": authorizer})
-    server = FTPServer(("127.0.0.1", 0), handler)
+    # A loop of its own: the usual one is the process's, and another site's server runs in another thread.
+    server = FTPServer(("127.0.0.1", 0), handler, ioloop=IOLoop())
     server.max_cons = server.max_cons_per_ip = _MAX_CONNECTIONS
     stop = threading.Event()
 

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from siteferry.app import OpenSite
+from siteferry.carry import request_seconds
 from siteferry.config import Brake, Config
 from siteferry.daemon import run_daemon
 from siteferry.errors import BusyError, LeaseLostError, SiteferryError
 from siteferry.lease import Control, Renewal
+from siteferry.parts import Services
 from siteferry.report import PlainReporter, Summary
 from siteferry.state import StateDirectory
-from siteferry.sync import Services, Site, request_seconds
+from siteferry.sync import Site
 from siteferry_contract.descriptor import Descriptor
 from tests.simulation.agent_ports import AgentIndex, AgentObjects, AgentQueues, Asking, HostClock
 from tests.simulation.cloud import Cloud
@@ -59,6 +61,8 @@ class Host:
     """Asks the daemon that runs to stop."""
     last: Summary | None = None
     """Of the last sync that ended well."""
+    ended: float = 0.0
+    """When that was."""
     caches: list[Path] = field(default_factory=list)
 
     @property
@@ -106,7 +110,7 @@ class Host:
             f"agent {self.name}{self.processes}", self.schedule.agent_tempo * self.rng.choice((0.3, 1.0, 1.0))
         )
         self.running = Event(scheduler)
-        clock = HostClock(scheduler, self.skew, self.running)
+        clock = HostClock(scheduler, self.skew, self.running, self.cloud.requests)
         self.cloud.counts["agents started"] += 1
         scheduler.spawn(process, lambda: self._main(work, clock), self.rng.random() * 0.1)
         return process
@@ -143,10 +147,10 @@ class Host:
             try:
                 site.close()
             finally:
-                site._cache.close()
+                site.parts.cache.close()
 
     def _finish(self, summary: Summary) -> None:
-        self.last = summary
+        self.last, self.ended = summary, self.cloud.scheduler.now
         self.cloud.counts["recoveries"] += summary.recovered and summary.run is not None
         self.cloud.requests.tell(f"ends: {summary.line()}")
 

@@ -11,20 +11,21 @@ from datetime import timedelta
 from typing import Any, Final
 from unittest.mock import patch
 
+import siteferry.disagree
 import siteferry.publish
-import siteferry.recover
 import siteferry_lambdas.mirror as mirroring
 import siteferry_lambdas.settle_delete as deleting
 import siteferry_lambdas.settle_page as paging
 from siteferry.commit import Edited
-from siteferry.head import Applied
+from siteferry.disagree import Disagreements
+from siteferry.head import Applied, Head
 from siteferry.lease import Control
+from siteferry.mend import Mender
 from siteferry.outbox import Outbox
 from siteferry.publish import Publisher
 from siteferry.recheck import Recheck
-from siteferry.recover import Disagreements
+from siteferry.report import Summary
 from siteferry.run import Effects
-from siteferry.sync import Site as AgentSite
 from siteferry_contract.job import Job, JobKind, encode_job
 from siteferry_contract.keys import index_key
 from siteferry_contract.leaf import FileEntry, Leaf
@@ -234,16 +235,15 @@ def _settle_again() -> Patches:
 
 
 def _recover() -> Patches:
-    def recover(self: AgentSite) -> Any:
-        if self.tenancy.acquire().open is not None:
-            self.tenancy.control.close_run(Applied.of(self._descriptor))
-        return self._sync()
+    def recover(self: Mender, _head: Head) -> Summary:
+        self.carrier.tenancy.control.close_run(Applied.of(self.parts.descriptor))
+        return Summary(recovered=True)
 
-    return [patch.object(AgentSite, "_recover", recover)]
+    return [patch.object(Mender, "recover", recover)]
 
 
 def _recover_checksum() -> Patches:
-    return [patch.object(siteferry.recover, "CLOCK_SKEW", timedelta(days=-3000))]
+    return [patch.object(siteferry.disagree, "CLOCK_SKEW", timedelta(days=-3000))]
 
 
 def _recover_modified() -> Patches:
@@ -257,19 +257,19 @@ def _recover_modified() -> Patches:
 def _recover_gone() -> Patches:
     real = Disagreements._add
 
-    def add(self: Disagreements, table: str, key: str) -> None:
+    def add(self: Disagreements, table: str, key: str, why: str) -> None:
         if table != "stray":
-            real(self, table, key)
+            real(self, table, key, why)
 
     return [patch.object(Disagreements, "_add", add)]
 
 
 def _recover_jobs() -> Patches:
-    def jobs_again(_: AgentSite, outbox: Outbox, _first: int) -> None:
+    def jobs_again(_: Mender, outbox: Outbox, _first: int) -> None:
         outbox.invalidate_everything()
         outbox.flush()
 
-    return [patch.object(AgentSite, "_jobs_again", jobs_again)]
+    return [patch.object(Mender, "_jobs_again", jobs_again)]
 
 
 def _recover_invalidate() -> Patches:
@@ -366,16 +366,23 @@ def _re_adds() -> Patches:
 
 
 def _fence() -> Patches:
-    def transact(self: Table, leaves: Sequence[Leaf], _: str) -> bool:
-        token = (self.head_item or {}).get("lease_token", {}).get("S", "")
-        return real(self, leaves, token) if token else real(self, leaves, _)
-
     real = Table.transact
-    return [patch.object(Table, "transact", transact), *_require()]
+
+    def transact(self: Table, leaves: Sequence[Leaf], own: str) -> bool:
+        held, self.head_item = self.head_item, {"lease_token": {"S": own}}
+        try:
+            return real(self, leaves, own)
+        finally:
+            self.head_item = held
+
+    return [patch.object(Table, "transact", transact)]
 
 
 def _require() -> Patches:
-    return [patch.object(Control, "require", lambda *_: None)]
+    def require(self: Control, _: float) -> None:
+        self.left()  # a look at the clock, that decides nothing
+
+    return [patch.object(Control, "require", require)]
 
 
 def _watch() -> Patches:

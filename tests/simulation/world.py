@@ -6,7 +6,7 @@ import random
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,14 @@ from typing import Any
 from unittest.mock import patch
 
 import siteferry.lease
+import siteferry.look
 import siteferry.publish
 import siteferry.recheck
 import siteferry.run
 import siteferry.scan
-import siteferry.sync
 import siteferry.tree
+from siteferry_contract.errors import ContractError
+from siteferry_contract.keys import path_to_key
 from siteferry_contract.objects import is_generated
 from siteferry_lambdas.mirror import original_of
 from tests.simulation.cloud import Cloud, describe_site
@@ -82,15 +84,14 @@ class World:
         ]
         self.rng = rng
         self._quiet = False
-        self._cues: list[tuple[str, Event]] = []
+        self.requests.cues.steer(schedule.steers)
 
     def tell(self, text: str) -> None:
         """Add a line to the story."""
         process = self.scheduler.process
-        self.result.trail.append((self.scheduler.now - BEGIN, process.name if process else "-", text))
-        for cue, event in self._cues:
-            if cue in text:
-                event.set()
+        name = process.name if process else "-"
+        self.result.trail.append((self.scheduler.now - BEGIN, name, text))
+        self.requests.cues.hear(f"{name}: {text}")
 
     def run(self) -> Result:
         """Run the schedule and look at what is left."""
@@ -127,6 +128,7 @@ class World:
         scheduler.run(lambda: scheduler.now >= end)
         self._quiet = True
         self.faults.on = False
+        self.requests.cues.release()
         self.cloud.queues.calm = True
         for host in self.hosts:
             if host.running is not None:
@@ -134,7 +136,8 @@ class World:
         scheduler.run(lambda: all(host.ended for host in hosts))
 
     def _come_to_rest(self) -> None:
-        scheduler, host = self.scheduler, self.hosts[0]
+        # Whoever published last has a cache that is valid, and so the least reason to look again.
+        scheduler, host = self.scheduler, max(self.hosts, key=lambda host: host.ended)
         for n in range(ROUNDS):
             process = host.sync()
             scheduler.run(lambda process=process: process.ended)  # type: ignore[misc]
@@ -158,7 +161,7 @@ class World:
     # ---- actors
 
     def _use(self, number: int) -> None:
-        user = User(self.disk, self.scheduler.sleep, self.rng, self.schedule.settle)
+        user = User(self.disk, self.scheduler.sleep, self.rng, self.schedule.settle, self._visit)
         for edit in self.schedule.edits:
             if edit.user == number:
                 self._await(edit)
@@ -169,10 +172,7 @@ class World:
 
     def _await(self, edit: Edit) -> None:
         if edit.cue:
-            waiting = (edit.cue, Event(self.scheduler))
-            self._cues.append(waiting)
-            waiting[1].wait(edit.after)
-            self._cues.remove(waiting)
+            self.requests.cues.wait(edit.cue.split(" then "), edit.after)
             self.scheduler.sleep(self.rng.random() * self.rng.choice((0.1, 2.0)))
         else:
             self.scheduler.sleep(edit.after)
@@ -196,6 +196,13 @@ class World:
             self.cloud.cdn.visit(key)
         if self.rng.random() < self.schedule.visits:
             self.scheduler.at(self.scheduler.now + self.rng.random() * 20, lambda: self.cloud.cdn.visit(key))
+
+    def _visit(self, path: bytes) -> None:
+        with suppress(ContractError):
+            own = self.cloud.descriptor
+            self.cloud.cdn.visit(path_to_key(path, prefix=own.prefix, encoding=own.encoding))
+            self.result.counts["visits"] += 1
+            self.tell(f"visits {path!r}")
 
     def _pause(self) -> None:
         if self.rng.random() < 0.3:
@@ -224,7 +231,7 @@ class World:
             stack.enter_context(patch.object(siteferry.lease, "threading", threading))
             stack.enter_context(patch.object(siteferry.run, "wait", wait))
             own_clock = self.schedule.own_clock or self.schedule.hosts > 1
-            stack.enter_context(patch.object(siteferry.sync, "has_own_clock", lambda _: own_clock))
+            stack.enter_context(patch.object(siteferry.look, "has_own_clock", lambda _: own_clock))
             if self.schedule.chunked:
                 stack.enter_context(patch.object(siteferry.publish, "WHOLE_BYTES", 3))
             for change in MUTATIONS[self._mutation]() if self._mutation else ():

@@ -10,5 +10,5 @@ from tests.unit.agent.fakes import World
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """An empty site, on a file system that has the host's clock."""
-    monkeypatch.setattr("siteferry.sync.has_own_clock", lambda _: False)
+    monkeypatch.setattr("siteferry.look.has_own_clock", lambda _: False)
     return World(tmp_path)

@@ -20,10 +20,11 @@ from siteferry.checksum import crc64nvme
 from siteferry.config import Brake, Config
 from siteferry.errors import UnavailableError
 from siteferry.head import Head, head_to_item, item_to_head
+from siteferry.parts import Services
 from siteferry.ports import ListedObject, ObjectInfo
 from siteferry.report import PlainReporter, Summary
 from siteferry.state import StateDirectory
-from siteferry.sync import Services, Site
+from siteferry.sync import Site
 from siteferry_contract.copy_rules import CopyRule, duplicates
 from siteferry_contract.descriptor import Descriptor, HeaderRule
 from siteferry_contract.index import item_to_leaf, leaf_to_item
@@ -190,6 +191,10 @@ class MemoryObjects:
         self._faults, self._clock = faults, clock
         self.current: dict[str, StoredObject] = {}
 
+    def published(self) -> dict[str, StoredObject]:
+        """What is no directory page."""
+        return {key: found for key, found in self.current.items() if not found.generated}
+
     def put(self, key: str, body: bytes, headers: Mapping[str, str]) -> None:
         with self._faults.request("put"):
             self._store(key, body, headers)
@@ -331,7 +336,7 @@ class World:
             try:
                 site.close()
             except Crash:
-                site._cache.close()
+                site.parts.cache.close()
 
     def sync(self) -> Summary:
         """Make one run with an agent of its own."""
@@ -382,14 +387,15 @@ class World:
         """Assert that tree, index, bucket, duplicates and caches are equal."""
         tree = self.tree()
         files = self.index.files()
-        current = {key: found.body for key, found in self.objects.current.items() if not found.generated}
+        current = {key: found.body for key, found in self.objects.published().items()}
         rules, prefix = self.descriptor.copy_rules, self.descriptor.prefix
         wanted = dict(tree) | {copy: body for key, body in tree.items() for copy in duplicates(key, prefix, rules)}
         _assert_equal(sorted(files), sorted(tree), "index and tree")
         recorded = {key: (entry.size, entry.crc64nvme) for key, entry in files.items()}
         _assert_equal(recorded, {key: (len(body), crc64nvme(body)) for key, body in tree.items()}, "index and tree")
         _assert_equal(current, wanted, "bucket and tree")
-        stale = {key for key, body in self.cached.items() if current.get(key) != body}
+        served = {key: found.body for key, found in self.objects.current.items()}
+        stale = {key for key, body in self.cached.items() if served.get(key) != body}
         assert not stale, f"cached for good, but no longer what the bucket has: {stale}"
         head = self.index.head
         assert head is not None
@@ -406,6 +412,8 @@ class World:
         assert self.index.has_leaf_for(key), f"a {kind} job about a key of which the index knows nothing: {key}"
         if kind == "delete" and key not in self.index.files():
             self.objects.current.pop(key, None)
+        if key == index_key(split(key)[0]):
+            self._make_page(split(key)[0])
         self.cached.pop(key, None)
         for copy in duplicates(key, d.prefix, d.copy_rules):
             if key in self.objects.current:
@@ -413,6 +421,15 @@ class World:
             else:
                 self.objects.current.pop(copy, None)
             self.cached.pop(copy, None)
+
+    def _make_page(self, directory: str) -> None:
+        key, there = index_key(directory), self.objects.current.get(index_key(directory))
+        exists = any(not leaf.gone for (at, _), leaf in self.index.all().items() if at == directory)
+        if key not in self.index.files() and exists and self.descriptor.directory_pages:
+            if there is None or there.generated:
+                self.objects.current[key] = StoredObject(b"page", {}, self.clock.now(), generated=True)
+        elif there is not None and there.generated:
+            del self.objects.current[key]
 
 
 def _assert_equal(one: object, other: object, what: str) -> None:

@@ -77,7 +77,7 @@ def test_recovers_from_death_at_every_request(
     after_effect: bool,
 ) -> None:
     """Wherever a run dies, and whatever happens to the tree then, later runs make everything equal again."""
-    monkeypatch.setattr("siteferry.sync.has_own_clock", lambda _: False)
+    monkeypatch.setattr("siteferry.look.has_own_clock", lambda _: False)
     for at in range(200):
         world = World(tmp_path / str(at))
         publish_first(world)

@@ -265,7 +265,7 @@ def test_moved_hold_can_be_approved(world: World) -> None:
     world.write("d/b")
     world.settle()
     with world.agent() as site:
-        site._cache._db.execute("UPDATE snapshot SET device = device + 1, digest = x'00'")
+        site.parts.cache._db.execute("UPDATE snapshot SET device = device + 1, digest = x'00'")
     (world.root / "d/b").unlink()
     summary = world.sync()
     assert summary.held == 1

@@ -119,8 +119,8 @@ def test_looks_at_files_that_are_being_written_do_not_pile_up(world: World) -> N
     world.write("a")
     world.settle()
     with world.agent() as site:
-        site._cache.first_look(b"a", "state", world.clock.now())
-        site._cache.first_look(b"b", "state", world.clock.now() - 2 * 86_400)
+        site.parts.cache.first_look(b"a", "state", world.clock.now())
+        site.parts.cache.first_look(b"b", "state", world.clock.now() - 2 * 86_400)
         site.sync()
-        rows = site._cache._db.execute("SELECT path FROM look").fetchall()
+        rows = site.parts.cache._db.execute("SELECT path FROM look").fetchall()
     assert rows == [(b"a",)]

@@ -553,7 +553,7 @@ def test_changed_header_rules_are_not_forgotten(world: World) -> None:
     world.faults.answer("put", RefusedError("no"))
     assert world.sync().failed == 1
     world.settle()
-    assert {found.headers["cache-control"] for found in world.objects.current.values()} == {"max-age=5"}
+    assert {found.headers["cache-control"] for found in world.objects.published().values()} == {"max-age=5"}
 
 
 @pytest.mark.parametrize(("field", "value"), [("prefix", "other/"), ("encoding", "utf-8")])
@@ -566,7 +566,7 @@ def test_changed_prefix_or_encoding_is_refused(world: World, field: str, value: 
     with pytest.raises(ConfigError, match=field) as caught:
         world.sync()
     assert "sites.toml" in caught.value.remedy
-    assert sorted(world.objects.current) == ["a"]
+    assert sorted(world.objects.published()) == ["a"]
 
 
 def test_site_under_a_prefix(world: World) -> None:
@@ -576,7 +576,7 @@ def test_site_under_a_prefix(world: World) -> None:
         world.write(path, path.encode())
     world.settle()
     world.check()
-    assert sorted(world.objects.current) == [
+    assert sorted(world.objects.published()) == [
         "some/prefix/a",
         "some/prefix/c/d/e.html",
         "some/prefix/docs/b",
@@ -756,7 +756,7 @@ def test_symlinks_and_fifos_are_reported(world: World) -> None:
     os.mkfifo(world.root / "fifo")
     summary = world.sync()
     assert (summary.uploaded, summary.problems) == (1, 3)
-    assert sorted(world.objects.current) == ["a"]
+    assert sorted(world.objects.published()) == ["a"]
 
 
 def test_large_directory_splits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,97 @@
+"""From a plan to a closed run: open it, make its effects, close it (docs/design.md: a run, steps 3 to 7)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from siteferry.cache import Version
+from siteferry.commit import Committer
+from siteferry.compare import Comparison
+from siteferry.head import Applied
+from siteferry.look import Agreed, Extra, Look, finished
+from siteferry.outbox import Outbox
+from siteferry.parts import Parts
+from siteferry.plan import Plan
+from siteferry.publish import Publisher
+from siteferry.report import Summary
+from siteferry.run import Effects, Work
+from siteferry.tenancy import Tenancy
+from siteferry.tree import Tree
+
+REQUESTS_PER_LEASE: Final = 4
+"""A request may take at most this part of a lease, all its retries included (rule 7). Two may follow one another
+without a look at the lease (a last part and the completion), and a renewal is up to a quarter of a lease old."""
+
+
+def request_seconds(lease: float) -> float:
+    """Give the total time-out of a request under a lease."""
+    return lease / REQUESTS_PER_LEASE
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """Carries plans out."""
+
+    parts: Parts
+    tenancy: Tenancy
+    look: Look
+
+    def begin(
+        self,
+        tree: Tree,
+        plan: Plan,
+        comparison: Comparison,
+        summary: Summary,
+        extra: Extra,
+        agreed: Agreed = lambda _: None,
+    ) -> Effects:
+        """Open the run."""
+        p, control = self.parts, self.tenancy.control
+        p.cache.set_version(None)
+        summary.run = control.open_run(
+            Applied.of(p.descriptor).with_rules_of(control.head.applied),
+            deletes=plan.totals.deletes,
+            forget_deletes=comparison.approved,
+        )
+        seconds = request_seconds(p.config.lease)
+        work = Work(
+            tree=tree,
+            cache=p.cache,
+            committer=Committer(p.services.index, p.cache, control, seconds),
+            publisher=Publisher(p.services.objects, p.headers, control, p.services.clock, seconds),
+            outbox=self.outbox(summary),
+            executor=p.services.executor,
+            reporter=p.reporter,
+            naming=p.naming,
+            run=summary.run,
+            ahead=4 * p.config.workers,
+            stopping=p.stopping,
+            settled=self.look.settling(tree).settled,
+            forced=extra.forced,
+            agreed=agreed,
+        )
+        return Effects(work, summary)
+
+    def outbox(self, summary: Summary) -> Outbox:
+        """Give an outbox for the jobs of the run."""
+        return Outbox(self.parts.services.queues, self.parts.descriptor, summary.run or 0)
+
+    def end(self, effects: Effects, comparison: Comparison, summary: Summary, *, closed: bool) -> None:
+        """Close the run, or leave it open for recovery."""
+        p, control = self.parts, self.tenancy.control
+        summary.closed = closed
+        if comparison.approved and not summary.stopped:
+            p.state.use_approval()
+        if not closed:
+            return
+        applied = Applied.of(p.descriptor)
+        if effects.forced_left or summary.stopped or headers_left(comparison):
+            applied = applied.with_rules_of(control.head.applied)
+        control.close_run(applied)
+        p.cache.set_version(Version(control.head.epoch, control.head.run))
+        if not summary.stopped:
+            p.cache.set_digests(finished(comparison, effects.unfinished))
+
+
+def headers_left(comparison: Comparison) -> bool:
+    """Tell whether some object may still have the headers of earlier rules."""
+    return comparison.forced_left or bool(comparison.unreadable)

@@ -1,0 +1,163 @@
+"""What the Lambdas make of the index, duplicates and directory pages, beside the bucket's listing (rule 9).
+
+Found by existence and size, closely by checksum. What a page says is not known here: its handler renders it again and
+writes only what differs.
+"""
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Final, Self
+
+from siteferry.cache import Cache
+from siteferry.disagree import Disagreements, Looks, Window, difference, live_files
+from siteferry.outbox import Outbox
+from siteferry_contract.copy_rules import duplicates, is_reserved_directory
+from siteferry_contract.descriptor import Descriptor
+from siteferry_contract.keys import INDEX_NAME, index_key, split
+from siteferry_contract.leaf import FileEntry
+
+DUPLICATE_MISSING: Final = "duplicate missing"
+DUPLICATE_DIFFERS: Final = "duplicate differs"
+DUPLICATE_STRAY: Final = "duplicate of nothing"
+PAGE_MISSING: Final = "directory page missing"
+PAGE_LEFT: Final = "directory page where none belongs"
+PAGE_STRAY: Final = "a page of a directory that the index does not know"
+
+
+class Derived:
+    """Duplicates and pages that are not as they should be, spilled to a temporary database. A context manager."""
+
+    def __init__(self, cache: Cache, descriptor: Descriptor, found: Disagreements) -> None:
+        self._cache, self._own, self._found = cache, descriptor, found
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute("CREATE TABLE duplicate (key TEXT PRIMARY KEY, source TEXT, why TEXT) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE page (directory TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID")
+        self._db.execute("BEGIN")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def find(self, services: Looks, *, deep: bool) -> None:
+        """Compare; with `deep`, look at every duplicate's checksum."""
+        self._find_pages()
+        if self._own.copy_rules:
+            self._find_duplicates()
+            if deep:
+                self._look_at_duplicates(services)
+
+    def duplicates(self) -> Iterator[tuple[str, str, str]]:
+        """Give (key of the duplicate, key of its source, why)."""
+        yield from self._db.execute("SELECT key, source, why FROM duplicate ORDER BY key")
+
+    def pages(self) -> Iterator[tuple[str, str]]:
+        """Give (directory key, why)."""
+        yield from self._db.execute("SELECT directory, why FROM page ORDER BY directory")
+
+    def count(self) -> int:
+        """Give the number of duplicates and pages that are not as they should be."""
+        row = self._db.execute("SELECT (SELECT count(*) FROM duplicate) + (SELECT count(*) FROM page)").fetchone()
+        return int(row[0])
+
+    def resolve(
+        self, is_page_right: Callable[[str, str], bool], is_duplicate_right: Callable[[str, str], bool]
+    ) -> None:
+        """Take off what turns out to be as it should be, asked by (page's key, why) and (duplicate's key, source's)."""
+        for key, source, _ in list(self.duplicates()):
+            if is_duplicate_right(key, source):
+                self._db.execute("DELETE FROM duplicate WHERE key = ?", (key,))
+        for directory, why in list(self.pages()):
+            if is_page_right(index_key(directory), why):
+                self._db.execute("DELETE FROM page WHERE directory = ?", (directory,))
+
+    def mend(self, outbox: Outbox, *, deep: bool) -> None:
+        """Have the handlers make it right; with `deep`, every page is rendered again, since it may be old."""
+        for source, _ in itertools.groupby(
+            row[1] for row in self._db.execute("SELECT * FROM duplicate ORDER BY source")
+        ):
+            outbox.copy(source)
+            outbox.flush_full()
+        for directory, _ in self.pages():
+            outbox.page(directory, anyway=True)
+            outbox.flush_full()
+        for directory, wanted in self._directories() if deep else ():
+            if wanted:
+                outbox.page(directory)
+                outbox.flush_full()
+        outbox.flush()
+
+    # ----
+
+    def _find_pages(self) -> None:
+        for directory, wanted in self._directories():
+            if wanted and not self._found.is_generated(index_key(directory)):
+                self._page(directory, PAGE_MISSING)
+        for key, _ in list(self._found.generated()):
+            directory = split(key)[0]
+            bounds = self._cache.bounds(directory)
+            if not bounds:
+                self._found.add_stray(key, PAGE_STRAY)
+            elif not self._is_wanted(directory):
+                self._page(directory, PAGE_LEFT)
+
+    def _find_duplicates(self) -> None:
+        own = self._own
+        sources = itertools.chain(
+            ((key, entry.size) for key, entry in live_files(self._cache)), self._found.generated()
+        )
+        for source, size in sources:
+            for key in duplicates(source, own.prefix, own.copy_rules):
+                there = self._found.listed_size(key)
+                if there != size:
+                    self._duplicate(key, source, DUPLICATE_MISSING if there is None else DUPLICATE_DIFFERS)
+        for rule in own.copy_rules:
+            for key, _ in self._found.listed_under(own.prefix + rule.destination):
+                source = own.prefix + rule.source + key.removeprefix(own.prefix + rule.destination)
+                live = isinstance(self._cache.entry(*split(source)), FileEntry)
+                if not live and not self._found.is_generated(source):
+                    self._duplicate(key, source, DUPLICATE_STRAY)
+
+    def _look_at_duplicates(self, services: Looks) -> None:
+        look, own = Window(services), self._own
+        looks = (
+            seen
+            for source, entry in live_files(self._cache)
+            for key in duplicates(source, own.prefix, own.copy_rules)
+            for seen in look.at(key, entry)
+        )
+        for key, entry, there in itertools.chain(looks, look.rest()):
+            if entry and difference(there, entry, doubts=False):
+                source = self._source(key)
+                self._duplicate(key, source, DUPLICATE_DIFFERS if there else DUPLICATE_MISSING)
+
+    def _source(self, key: str) -> str:
+        name = key.removeprefix(self._own.prefix)
+        rule = next(rule for rule in self._own.copy_rules if name.startswith(rule.destination))
+        return self._own.prefix + rule.source + name.removeprefix(rule.destination)
+
+    def _directories(self) -> Iterator[tuple[str, bool]]:
+        """Give every directory of the index, and whether it is to have a page."""
+        leaves = (leaf for leaf, _ in self._cache.all_leaves())
+        for directory, group in itertools.groupby(leaves, key=lambda leaf: leaf.directory):
+            gone = all(leaf.gone for leaf in group)
+            yield directory, not gone and self._may_have_page(directory)
+
+    def _is_wanted(self, directory: str) -> bool:
+        return self._cache.is_known(directory) and self._may_have_page(directory)
+
+    def _may_have_page(self, directory: str) -> bool:
+        name = directory.removeprefix(self._own.prefix)
+        return (
+            self._own.directory_pages
+            and not is_reserved_directory(name, self._own.copy_rules)
+            and not isinstance(self._cache.entry(directory, INDEX_NAME), FileEntry)
+        )
+
+    def _page(self, directory: str, why: str) -> None:
+        self._db.execute("INSERT OR IGNORE INTO page VALUES (?, ?)", (directory, why))
+
+    def _duplicate(self, key: str, source: str, why: str) -> None:
+        self._db.execute("INSERT OR IGNORE INTO duplicate VALUES (?, ?, ?)", (key, source, why))

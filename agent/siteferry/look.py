@@ -1,0 +1,131 @@
+"""From the head and the tree to a plan: the index is at hand, what settings changed is known, the brake is on."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from siteferry.cache import Version
+from siteferry.compare import Comparer, Comparison, apply_brake, settings_fingerprint
+from siteferry.diff import Adopts, Forced
+from siteferry.disagree import Disagreements
+from siteferry.head import Applied, Head
+from siteferry.headers import Headers
+from siteferry.parts import Parts
+from siteferry.plan import Plan
+from siteferry.report import Summary
+from siteferry.settle import Settling, has_own_clock
+from siteferry.tree import Tree
+from siteferry_contract.descriptor import HeaderRule
+
+LOOKS_SECONDS: Final = 86_400
+"""For which a look at a file that is being written is remembered."""
+
+
+def _nothing_is_forced(_: str) -> str | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What is to be planned besides what tree and index differ in."""
+
+    forced: Forced = _nothing_is_forced
+    disagreements: Disagreements | None = None
+    adopts: Adopts | None = None
+
+
+class Look:
+    """Looks at a site, and changes nothing in the cloud."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._p = parts
+
+    def load_cache(self, head: Head, *, keep: bool = True) -> None:
+        """Have the index in the cache as of this head; without `keep`, read it again whatever the cache has."""
+        p = self._p
+        if p.cache.version() != Version(head.epoch, head.run) or not keep:
+            leaves = p.cache.load(p.services.index.leaves())
+            p.reporter.note(f"read the index: {leaves} leaves, {p.cache.file_count()} published files")
+            if keep:
+                p.cache.set_version(Version(head.epoch, head.run))
+        p.cache.set_settings(settings_fingerprint(p.naming, *Applied.of(p.descriptor).header_rules))
+
+    def changed_headers(self, head: Head) -> Forced | None:
+        """Tell which keys get other headers than those that they were published with; None: no rule changed."""
+        if head.applied is None or head.applied.header_rules == Applied.of(self._p.descriptor).header_rules:
+            return None
+        new = self._p.headers
+        earlier = [
+            Headers(self._p.descriptor.prefix, [HeaderRule(match, headers) for match, headers in json.loads(rules)])
+            for rules in head.applied.header_rules
+        ]
+        return lambda key: "headers" if any(old.settings(key) != new.settings(key) for old in earlier) else None
+
+    def settling(self, tree: Tree) -> Settling:
+        """Judge whether files are still being written."""
+        p = self._p
+        return Settling(p.config.settle, p.services.clock.now, p.cache.first_look, own_clock=has_own_clock(tree.device))
+
+    def compare(
+        self, tree: Tree, plan: Plan, head: Head, extra: Extra, summary: Summary, *, look_only: bool = False
+    ) -> Comparison:
+        """Fill the plan, and begin the summary."""
+        p = self._p
+        comparer = Comparer(
+            p.cache, p.naming, settled=self.settling(tree).settled, forced=extra.forced, adopts=extra.adopts
+        )
+        comparison = comparer.compare(tree, plan)
+        if not look_only:
+            # A look that was forgotten too early is only made again.
+            p.cache.forget_looks(p.services.clock.now() - max(LOOKS_SECONDS, 2 * p.config.settle))
+        if extra.disagreements:
+            self._plan_strays(extra.disagreements, comparer, tree, plan, comparison)
+        self._brake(plan, comparison, head, summary, look_only=look_only)
+        for problem in comparison.unreadable:
+            summary.fail(problem.path, problem.reason)
+            if not look_only:
+                p.reporter.failed(problem.path, problem.reason)
+        summary.problems = p.cache.problem_count()
+        summary.planned = plan.totals.puts + plan.totals.adopted + plan.totals.deletes
+        return comparison
+
+    def _plan_strays(
+        self, found: Disagreements, comparer: Comparer, tree: Tree, plan: Plan, comparison: Comparison
+    ) -> None:
+        if self._p.config.delete:
+            comparer.plan_strays((key for key, _ in found.strays()), tree, plan, comparison)
+        else:
+            for key, _ in found.strays():
+                found.resolve(key)
+
+    def _brake(self, plan: Plan, comparison: Comparison, head: Head, summary: Summary, *, look_only: bool) -> None:
+        p = self._p
+        if p.config.delete:
+            braked = apply_brake(
+                plan,
+                p.config.brake,
+                p.cache.file_count(),
+                p.state.approved_deletes(),
+                comparison.hold_reason,
+                recent=head.recent_deletes(p.services.clock.now()),
+            )
+            summary.hold_reason, comparison.approved = braked.hold_reason, braked.approved
+            if not (braked.approved or braked.hold_reason or look_only):
+                p.state.use_approval()  # what it was given for is over
+        else:
+            plan.hold_deletes()
+            plan.totals.kept, plan.totals.held = plan.totals.held, 0
+        summary.deferred, summary.held, summary.kept = plan.totals.deferred, plan.totals.held, plan.totals.kept
+        if summary.hold_reason or not p.config.delete:
+            comparison.unfinished |= comparison.deleting
+
+
+def finished(comparison: Comparison, unfinished: set[str]) -> list[tuple[str, bytes, int]]:
+    """Give the digests of the directories in which nothing is left to do."""
+    skip = comparison.unfinished | unfinished
+    return [(key, *row) for key, row in comparison.digests.items() if key not in skip]
+
+
+Agreed = Callable[[str], None]
+"""Hears of every key on which index and bucket agree after a commit."""

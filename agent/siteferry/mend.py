@@ -1,0 +1,162 @@
+"""Runs that bring tree, index and bucket to agree again: recovery, audit, adoption (rules 4 and 9)."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from siteferry.adopt import Adoption
+from siteferry.audit import AuditTotals, audit_scope, findings, look_again, totals
+from siteferry.cache import Version
+from siteferry.carry import Carrier
+from siteferry.derived import Derived
+from siteferry.disagree import Disagreements, Scope, both, of_unclosed_runs
+from siteferry.errors import UsageError
+from siteferry.head import Head
+from siteferry.look import Extra, Look, finished
+from siteferry.outbox import Outbox
+from siteferry.parts import Parts
+from siteferry.plan import BUCKET_DIFFERS, Plan
+from siteferry.report import Summary, print_plan
+from siteferry.tree import Tree
+from siteferry_contract.keys import join
+
+FIRST_RUN: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Mender:
+    """Mends one site. All but the looks need the lease."""
+
+    parts: Parts
+    look: Look
+    carrier: Carrier
+
+    def recover(self, head: Head) -> Summary:
+        """Bring index and bucket to agree after runs that were not closed, and the tree with them."""
+        self.parts.reporter.note("an earlier run was not finished: recovering")
+        return self._mend(head, self._unclosed(head))
+
+    def repair(self, head: Head, *, since: float | None, deep: bool) -> Summary:
+        """Make an audit, and mend what differs."""
+        scope = audit_scope(since=since, deep=deep)
+        if head.open is not None:
+            scope = both(scope, self._unclosed(head))
+        return self._mend(head, scope, deep=deep)
+
+    def audit(self, head: Head, *, since: float | None, deep: bool) -> AuditTotals:
+        """Make an audit, and only tell what differs."""
+        p = self.parts
+        self.look.load_cache(head, keep=False)
+        with Disagreements() as found, Derived(p.cache, p.descriptor, found) as derived:
+            found.find(p.cache, p.services, p.descriptor, audit_scope(since=since, deep=deep))
+            derived.find(p.services, deep=deep)
+            if found.count() + derived.count():
+                now = p.services.index.read_head() or head
+                if (now.epoch, now.run, now.open) != (head.epoch, head.run, None):
+                    self.look.load_cache(now, keep=False)
+                look_again(p.cache, p.services, found, derived)
+            for finding in findings(found, derived):
+                p.reporter.differs(finding)
+            return totals(p.cache, found, derived)
+
+    def adopt(self, head: Head, fudge: float) -> Summary:
+        """Publish the tree into a bucket that has files of it already. Deletes nothing."""
+        p = self.parts
+        self._check_nothing_is_published(head)
+        with Adoption(fudge) as adoption:
+            p.reporter.note(f"the bucket has {adoption.list(p.services.objects, p.descriptor)} objects")
+            scope = self._unclosed(head) if head.open is not None else None
+            summary = self._mend(head, scope, adoption=adoption)
+            if left := adoption.without_a_file(p.cache):
+                p.reporter.note(
+                    f"{left} objects have no file: they stay; `siteferry audit` names them, and --repair deletes them"
+                )
+        return summary
+
+    def look_at_adoption(self, head: Head, fudge: float, *, as_json: bool) -> Summary:
+        """Show what an adoption would do."""
+        p = self.parts
+        self._check_nothing_is_published(head)
+        self.look.load_cache(head, keep=False)
+        summary = Summary()
+        with Adoption(fudge) as adoption, Tree(p.config.root) as tree, Plan() as plan:
+            adoption.list(p.services.objects, p.descriptor)
+            extra = Extra(adoption.forced, adopts=adoption.adopts)
+            self.look.compare(tree, plan, head, extra, summary, look_only=True)
+            print_plan(plan, p.cache.problems(), as_json=as_json, hold_reason=summary.hold_reason)
+        return summary
+
+    def _check_nothing_is_published(self, head: Head) -> None:
+        # An adoption that was cut short left the first run open.
+        if head.run and head.open != FIRST_RUN:
+            raise UsageError(
+                "this site's index is in use already: adopt is for a bucket without one",
+                "`siteferry audit` compares index and bucket, and --repair mends what differs",
+            )
+
+    def _unclosed(self, head: Head) -> Scope:
+        return of_unclosed_runs(self.parts.cache, opened=head.opened or 0.0, first_open=head.open or FIRST_RUN)
+
+    def _mend(
+        self, head: Head, scope: Scope | None, *, deep: bool = False, adoption: Adoption | None = None
+    ) -> Summary:
+        p = self.parts
+        summary = Summary(recovered=head.open is not None)
+        self.look.load_cache(head, keep=False)
+        with ExitStack() as stack:
+            tree, plan = stack.enter_context(Tree(p.config.root)), stack.enter_context(Plan())
+            found = stack.enter_context(Disagreements())
+            derived = stack.enter_context(Derived(p.cache, p.descriptor, found))
+            if scope:
+                found.find(p.cache, p.services, p.descriptor, scope)
+            if scope and scope.derived:
+                derived.find(p.services, deep=deep)
+                for finding in findings(found, derived):
+                    p.reporter.differs(finding)
+                summary.differences = found.count() + derived.count()
+            if adoption:
+                for key, _ in found.strays():
+                    found.resolve(key)
+            extra = self._extra(head, found, adoption)
+            comparison = self.look.compare(tree, plan, head, extra, summary)
+            if plan.totals.empty and head.open is None and not derived.count() and not deep:
+                p.cache.set_version(Version(head.epoch, head.run))
+                p.cache.set_digests(finished(comparison, set()))
+                return summary
+            p.reporter.planned(plan.totals)
+            effects = self.carrier.begin(tree, plan, comparison, summary, extra, found.resolve)
+            effects.carry_out(plan)
+            if left := found.count():
+                stays = ": the run stays open" if head.open is not None else ""
+                p.reporter.note(f"{left} objects still differ from the index{stays}")
+            closed = not (effects.unknown or summary.stopped or (left and head.open is not None))
+            if closed:
+                outbox = self.carrier.outbox(summary)
+                derived.mend(outbox, deep=deep)
+                if head.open is not None:
+                    self._jobs_again(outbox, head.open)
+            self.carrier.end(effects, comparison, summary, closed=closed)
+        return summary
+
+    def _extra(self, head: Head, found: Disagreements, adoption: Adoption | None) -> Extra:
+        headers = self.look.changed_headers(head)
+
+        def forced(key: str) -> str | None:
+            if found.is_suspect(key):
+                return BUCKET_DIFFERS
+            return (headers(key) if headers else None) or (adoption.forced(key) if adoption else None)
+
+        return Extra(forced, found, adoption.adopts if adoption else None)
+
+    def _jobs_again(self, outbox: Outbox, first_open: int) -> None:
+        """Send the page and copy jobs of every leaf that an unclosed run committed, and invalidate the site."""
+        for leaf, end in self.parts.cache.all_leaves():
+            if leaf.run >= first_open:
+                outbox.page(leaf.directory)
+                for name in leaf.files:
+                    if end is None or name < end:
+                        outbox.copy(join(leaf.directory, name))
+                outbox.flush_full()
+        outbox.flush()
+        outbox.invalidate_everything()
+        outbox.flush()

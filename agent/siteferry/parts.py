@@ -1,0 +1,51 @@
+"""What a site's runs work with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from siteferry.cache import Cache
+from siteferry.config import Config
+from siteferry.diff import Excludes, Naming
+from siteferry.headers import Headers
+from siteferry.lease import Renewal
+from siteferry.ports import Clock, Executor, IndexStore, JobQueues, ObjectStore
+from siteferry.report import Reporter
+from siteferry.state import StateDirectory
+from siteferry.tenancy import MakeRenewal
+from siteferry_contract.descriptor import Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a site's runs need of the world."""
+
+    index: IndexStore
+    objects: ObjectStore
+    queues: JobQueues
+    clock: Clock
+    executor: Executor
+    renewal: MakeRenewal = Renewal
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One site on this host: its settings, the world, and what is kept of it here."""
+
+    config: Config
+    descriptor: Descriptor
+    services: Services
+    state: StateDirectory
+    cache: Cache
+    reporter: Reporter
+    stopping: Callable[[], bool]
+
+    @property
+    def naming(self) -> Naming:
+        """How names become keys."""
+        d = self.descriptor
+        return Naming(d.prefix, d.encoding, Excludes(self.config.exclude), d.copy_rules)
+
+    @property
+    def headers(self) -> Headers:
+        """What objects are put with."""
+        return Headers(self.descriptor.prefix, self.descriptor.header_rules)
