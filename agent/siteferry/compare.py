@@ -177,6 +177,8 @@ def apply_brake(
     if approved is not None and deletes <= approved:
         plan.release_deletes()
         return Braked("", approved=True)
+    if hold_reason:
+        hold_reason = f"{hold_reason} If they are to go: `siteferry approve`"
     if few:
         return Braked(hold_reason)
     plan.hold_deletes()

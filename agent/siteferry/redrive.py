@@ -31,7 +31,7 @@ class DeadLetter:
     id: str
     """Of the message. SQS keeps it when it moves a message to its dead-letter queue, so the log knows it too."""
     sent: int
-    """Milliseconds since 1970; kept likewise."""
+    """Milliseconds since 1970; kept likewise (Amazon SQS Developer Guide, Setting-up dead-letter queue retention)."""
     body: str
     receipt: str
 

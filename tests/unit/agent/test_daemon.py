@@ -5,11 +5,12 @@ from typing import Any, cast
 
 from siteferry.app import OpenSite
 from siteferry.clock import HostClock
-from siteferry.daemon import DESCRIPTOR_SECONDS, MOST_BACK_OFF, pause, run_daemon
+from siteferry.daemon import DESCRIPTOR_SECONDS, MOST_BACK_OFF, audit_due, pause, run_daemon
+from siteferry.errors import AccessError
 from siteferry.report import PlainReporter
 from siteferry.state import StateDirectory
 from siteferry_contract.descriptor import Descriptor
-from tests.unit.agent.fakes import World
+from tests.unit.agent.fakes import DAY, World
 
 
 class FastClock(HostClock):
@@ -71,3 +72,34 @@ def test_failures_lengthen_the_pause_up_to_a_bound() -> None:
     assert [pause(60, n) for n in range(4)] == [60, 120, 240, 300]
     assert pause(1, 10_000) == MOST_BACK_OFF
     assert pause(600, 5) == 600
+
+
+def test_audits_are_due_by_days_and_by_request(world: World) -> None:
+    """The first audit is due some days after a daemon's first start, the next as long after it; a request at once."""
+    state = StateDirectory(world.config.state_dir)
+    config = replace(world.config, audit_days=7)
+    assert audit_due(state, config, 0.0) is None
+    assert state.audited_at() is None
+    assert audit_due(state, config, 7 * DAY - 1) is None
+    assert audit_due(state, config, 7 * DAY) is False
+    state.set_audited(7 * DAY)
+    assert audit_due(state, config, 8 * DAY) is None
+    assert audit_due(state, replace(config, audit_days=0), 99 * DAY) is None
+    state.request_audit(deep=True)
+    assert audit_due(state, replace(config, audit_days=0), 8 * DAY) is True
+    state.set_audited(8 * DAY)
+    assert audit_due(state, config, 8 * DAY) is None
+
+
+def test_a_daemon_audits_when_asked_and_goes_on(world: World) -> None:
+    """What was asked for is mended by a cycle, and an audit that fails does not keep files from being published."""
+    world.write("a")
+    world.settle()
+    del world.objects.current["a"]
+    state = StateDirectory(world.config.state_dir)
+    state.request_audit(deep=False)
+    world.faults.answer("list", AccessError("listing is denied", "allow it"))
+    world.write("b")
+    run(world, world.descriptor)
+    assert set(world.objects.published()) == {"a", "b"}
+    assert state.requested_audit() is None
