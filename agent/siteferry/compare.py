@@ -17,8 +17,8 @@ from siteferry.diff import (
     ended_directory,
     select_subdirectories,
 )
-from siteferry.names import printable
-from siteferry.plan import BUCKET_DIFFERS, DELETIONS, Action, Change, Plan, Problem
+from siteferry.names import join_path, printable
+from siteferry.plan import BUCKET_DIFFERS, DELETIONS, EXCLUDED_NAME, Action, Change, Plan, Problem
 from siteferry.scan import DirectoryScan, UnreadableDirectory, walk
 from siteferry.tree import Tree
 from siteferry_contract.keys import encode_name, root_directory, split
@@ -102,9 +102,13 @@ class Comparer:
         for key in strays:
             directory, name = split(key)
             path = self._path(directory)
-            raws = {encode_name(name, "utf-8"), self._naming.raw_name(name)}
-            if not any(tree.is_regular_file(path, raw) for raw in raws):
-                plan.add([Change(Action.DELETE, BUCKET_DIFFERS, directory, path, name, self._naming.raw_name(name))])
+            raw = self._naming.raw_name(name)
+            raws = {encode_name(name, "utf-8"), raw}
+            # Excluded by now, it is on disk, but no part of the site.
+            if all(self._is_excluded(path, one) for one in raws):
+                plan.add([Change(Action.DELETE, EXCLUDED_NAME, directory, path, name, raw)])
+            elif not any(tree.is_regular_file(path, one) for one in raws):
+                plan.add([Change(Action.DELETE, BUCKET_DIFFERS, directory, path, name, raw)])
 
     def _diff(self, scan: DirectoryScan, plan: Plan, result: Comparison, hold: str) -> Chosen:
         entries = self._cache.entries(scan.key)
@@ -135,6 +139,14 @@ class Comparer:
                 ended = ended_directory(directory, self._path(directory), beneath, self._naming, reason)
                 plan.add(ended, hold=bool(hold))
         return chosen
+
+    def _is_excluded(self, directory: bytes, name: bytes) -> bool:
+        at = b""
+        for part in [*directory.split(b"/"), name] if directory else [name]:
+            if self._naming.excludes.match(at, part):
+                return True
+            at = join_path(at, part)
+        return False
 
     def _path(self, directory: str) -> bytes:
         """Give the path of a directory that the index knows, following raw names from the root down."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from siteferry.names import join_path
-from siteferry.plan import GONE, GONE_WITH_DIRECTORY, Action, Change, Problem
+from siteferry.plan import EXCLUDED_NAME, GONE, GONE_WITH_DIRECTORY, Action, Change, Problem
 from siteferry.scan import DirectoryScan
 from siteferry.tree import FileState
 from siteferry_contract.copy_rules import CopyRule, is_reserved_directory
@@ -155,10 +155,10 @@ def diff(
     for entry in entries.values():
         raw = entry.raw if entry.raw is not None else naming.raw_name(entry.name)
         if isinstance(entry, FileEntry) and entry.name not in chosen.files:
-            change(Action.DELETE, "excluded" if raw in present[0] else GONE, entry.name, raw)
+            change(Action.DELETE, EXCLUDED_NAME if raw in present[0] else GONE, entry.name, raw)
         elif isinstance(entry, SubdirectoryEntry) and entry.name not in chosen.subdirectories:
             excluded = raw in present[1]
-            change(Action.DROP_DIRECTORY, "excluded" if excluded else GONE, entry.name, raw)
+            change(Action.DROP_DIRECTORY, EXCLUDED_NAME if excluded else GONE, entry.name, raw)
             result.dropped[join(scan.key, entry.name)] = "directory excluded" if excluded else GONE_WITH_DIRECTORY
     return result
 

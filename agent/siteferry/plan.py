@@ -43,7 +43,8 @@ GONE: Final = "gone"
 GONE_WITH_DIRECTORY: Final = "directory gone"
 WITH_DIRECTORY: Final = frozenset({GONE_WITH_DIRECTORY, "directory excluded"})
 """The reasons of what ends because its whole directory does."""
-EXCLUDED: Final = frozenset({"excluded", "directory excluded"})
+EXCLUDED_NAME: Final = "excluded"
+EXCLUDED: Final = frozenset({EXCLUDED_NAME, "directory excluded"})
 """The reasons of what is on disk, but no longer part of the site."""
 
 

@@ -16,7 +16,7 @@ from siteferry.commit import Committer, Edit, Edited, edit_directory, shows_on_p
 from siteferry.diff import Forced, Naming, Settled
 from siteferry.errors import FileChangedError, FileError, OutcomeUnknownError, StoreError
 from siteferry.outbox import Outbox
-from siteferry.plan import BUCKET_DIFFERS, EXCLUDED, WITH_DIRECTORY, Action, Change, Phase, Plan
+from siteferry.plan import EXCLUDED, WITH_DIRECTORY, Action, Change, Phase, Plan
 from siteferry.ports import Executor
 from siteferry.publish import Published, Publisher, adopted, describe
 from siteferry.recheck import Recheck
@@ -180,7 +180,7 @@ class Effects:
 
     def _is_nowhere(self, directory: str, edits: dict[str, tuple[Change, Published | None]]) -> bool:
         """Tell whether only strays are edited, in a directory that the index does not know: no reason to make it."""
-        only_strays = bool(edits) and all(change.reason == BUCKET_DIFFERS for change, _ in edits.values())
+        only_strays = bool(edits) and all(change.action is Action.DELETE for change, _ in edits.values())
         return only_strays and not self._w.cache.is_known(directory)
 
     def _settle(self, change: Change, future: "Future[Published]") -> Published | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_ssm as ssm
@@ -24,6 +25,7 @@ class AgentAccess(Construct):
         table: dynamodb.ITable,
         queues: Sequence[sqs.IQueue],
         dead_letter_queues: Sequence[sqs.IQueue],
+        log_groups: Sequence[logs.ILogGroup],
         parameter: ssm.IStringParameter,
     ) -> None:
         super().__init__(scope, construct_id)
@@ -64,8 +66,20 @@ class AgentAccess(Construct):
                 ),
                 iam.PolicyStatement(
                     sid="Redrive",
-                    actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
+                    actions=[
+                        "sqs:ChangeMessageVisibility",
+                        "sqs:DeleteMessage",
+                        "sqs:GetQueueAttributes",
+                        "sqs:ReceiveMessage",
+                    ],
                     resources=[queue.queue_arn for queue in dead_letter_queues],
+                ),
+                # The ARN of a log group ends with `:*`, as this action needs it (CloudWatch Logs User Guide,
+                # Overview of managing access permissions).
+                iam.PolicyStatement(
+                    sid="LastErrors",
+                    actions=["logs:FilterLogEvents"],
+                    resources=[group.log_group_arn for group in log_groups],
                 ),
             ],
         )

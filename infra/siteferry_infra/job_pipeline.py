@@ -106,6 +106,7 @@ class JobPipeline(Construct):
             memory_mb=size.memory_mb,
         )
         self.function = handler.function
+        self.log_group = handler.log_group
         self.function.add_event_source(
             event_sources.SqsEventSource(
                 jobs.queue,
@@ -124,8 +125,9 @@ class JobPipeline(Construct):
             ),
             over=0,
             what=f"{kind} jobs of site {site} failed {MAX_RECEIVES} times and wait in siteferry-{site}-{kind}-dead.",
-            remedy=f"Read why in the log group {log} (level ERROR), remove the cause, and move them back to their"
-            " queue (SQS console: Start DLQ redrive). It is safe at any time and as often as you like.",
+            remedy="See why with `siteferry redrive --dry-run` on the FTP host (or in the log group"
+            f" {log}, level ERROR), remove the cause, and send them back with `siteferry redrive {kind}`."
+            " It is safe at any time and as often as you like.",
         )
         alarms.add(
             self,

@@ -61,6 +61,7 @@ class SiteStack(cdk.Stack):
             invalidation=site.invalidation,
         )
         code = handlers_code()
+        log_groups = []
         for kind, jobs in queues.items():
             pipeline = JobPipeline(
                 self,
@@ -72,6 +73,7 @@ class SiteStack(cdk.Stack):
                 descriptor=replace(descriptor, header_rules=()).to_json(),
                 alarms=alarms,
             )
+            log_groups.append(pipeline.log_group)
             grant_handler(pipeline.function, kind=kind, storage=storage, queues=queues, cdn=cdn)
         parameter = ssm.StringParameter(
             self,
@@ -90,6 +92,7 @@ class SiteStack(cdk.Stack):
             table=storage.table,
             queues=[jobs.queue for jobs in queues.values()],
             dead_letter_queues=[jobs.dead for jobs in queues.values()],
+            log_groups=log_groups,
             parameter=parameter,
         )
         for name, value, meaning in (

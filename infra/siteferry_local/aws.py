@@ -121,7 +121,7 @@ def _emulator_gaps(policy: Mapping[str, Any]) -> dict[str, Any]:
 
     On AWS, sqs:SendMessage is the permission for SendMessageBatch too (Service Authorization Reference, Amazon SQS);
     the emulator looks for an action named like the call, which AWS does not know, so it cannot be in the template.
-    And its `*` does not match a newline, which a key may have.
+    Its `*` does not match a newline, which a key may have. And it knows a log group without the `:*` that AWS wants.
     """
     statements = [
         {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": statement["Resource"]}
@@ -132,5 +132,10 @@ def _emulator_gaps(policy: Mapping[str, Any]) -> dict[str, Any]:
         {"Effect": "Allow", "Action": statement["Action"], "Resource": f"{statement['Resource']}\n*"}
         for statement in policy["Statement"]
         if "s3:GetObject" in statement["Action"] and isinstance(statement["Resource"], str)
+    ]
+    statements += [
+        {**statement, "Resource": [arn.removesuffix(":*") for arn in statement["Resource"]]}
+        for statement in policy["Statement"]
+        if statement["Action"] == "logs:FilterLogEvents"
     ]
     return {"Version": "2012-10-17", "Statement": statements}

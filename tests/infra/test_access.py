@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from siteferry_contract.job import JOB_KINDS
 from tests.infra.conftest import Synthesized, as_list
 
 
@@ -38,16 +39,39 @@ def test_the_agent_may_not_delete(stack: Synthesized) -> None:
         "dynamodb:GetItem",
         "dynamodb:PutItem",
         "dynamodb:Scan",
+        "logs:FilterLogEvents",
         "s3:AbortMultipartUpload",
         "s3:GetObject",
         "s3:ListBucket",
         "s3:PutObject",
+        "sqs:ChangeMessageVisibility",
         "sqs:DeleteMessage",
         "sqs:GetQueueAttributes",
         "sqs:ReceiveMessage",
         "sqs:SendMessage",
         "ssm:GetParameter",
     }
+
+
+def test_the_agent_reads_the_logs_of_the_four_handlers_only(stack: Synthesized) -> None:
+    """Each log group by its ARN, which ends with `:*` (what Arn of AWS::Logs::LogGroup gives), and no other."""
+    (statement,) = [s for _, s in statements(stack) if s.get("Sid") == "LastErrors"]
+    assert as_list(statement["Action"]) == ["logs:FilterLogEvents"]
+    names = {}
+    for resource in statement["Resource"]:
+        ((function, (logical_id, attribute)),) = resource.items()
+        assert (function, attribute) == ("Fn::GetAtt", "Arn")
+        names[logical_id] = stack.of_type("AWS::Logs::LogGroup")[logical_id]["Properties"]["LogGroupName"]
+    assert sorted(names.values()) == [f"/siteferry/{stack.site}/{kind}" for kind in sorted(JOB_KINDS)]
+
+
+def test_the_agent_takes_dead_letters_only(stack: Synthesized) -> None:
+    """It sends to the job queues and never receives from them; what it takes and hides is in dead-letter queues."""
+    _, dead = stack.queues()
+    (policy,) = stack.properties("AWS::IAM::ManagedPolicy")
+    taking = {"sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:ReceiveMessage"}
+    found = [s for s in policy["PolicyDocument"]["Statement"] if taking & set(as_list(s["Action"]))]
+    assert {resource["Fn::GetAtt"][0] for s in found for resource in as_list(s["Resource"])} == set(dead)
 
 
 @pytest.mark.parametrize(

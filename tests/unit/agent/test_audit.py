@@ -256,3 +256,19 @@ def test_the_audits_memory_is_on_disk(site: World) -> None:
     after = Cache(state.cache, read_only=True)
     assert after.version() == version
     after.close()
+
+
+@pytest.mark.parametrize("glob", ["e", "away", "away/*"])
+def test_a_run_ends_though_its_file_is_excluded_by_now(site: World, glob: str) -> None:
+    """What an unfinished run put and the operator then excluded is deleted, and the run is closed."""
+    site.write("away/e")
+    die_at = 0
+    while "away/e" not in site.objects.current:
+        assert site.sync_and_die(die_at, after_effect=True)
+        site.clock.time += site.config.lease
+        die_at += 1
+    site.config = replace(site.config, exclude=(glob,))
+    site.settle()
+    assert "away/e" not in site.objects.current
+    assert site.index.head is not None
+    assert site.index.head.open is None
