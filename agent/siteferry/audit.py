@@ -39,11 +39,12 @@ class AuditTotals:
 def audit_scope(*, since: float | None, deep: bool) -> Scope:
     """Look at every object that the index does not have, and at those modified since the last audit, or at all.
 
-    `since` is when that began, in seconds since 1970; None: there was none.
+    `since` is when that began, in seconds since 1970; None: there was none, and only a deep one looks at checksums,
+    because a HEAD of every object of a large site takes hours.
     """
-    modified = datetime.fromtimestamp(since, UTC) - CLOCK_SKEW if since is not None and not deep else None
+    modified = datetime.fromtimestamp(since, UTC) - CLOCK_SKEW if since is not None else None
     return Scope(
-        live=lambda listed: modified is None or listed.modified >= modified,
+        live=lambda listed: deep or (modified is not None and listed.modified >= modified),
         other=lambda _: True,
         doubts=False,
         derived=True,

@@ -55,11 +55,11 @@ Ctrl-C stops between two letters; what was not moved still waits.
 
 _AUDIT_HELP: Final = """
 
-Every object is listed. Those that were modified since the last audit are looked at one by one, as is what the index
-does not have; with --deep all are. Without --repair nothing is changed, and a daemon may be running; with it, a daemon
-that is running does it in its next cycle. A file that differs is published again, what has no file is deleted (the
-delete brake holds as always), duplicates and directory pages are made again. `siteferry run` audits by itself every
-`audit_days` days.
+Every object is listed, and its size compared. Checksums are looked at one by one of what was modified since the last
+audit that mended, and with --deep of all; so is what the index does not have. Without --repair nothing is changed, and
+a daemon may be running; with it, a daemon that is running does it in its next cycle. A file that differs is published
+again, what has no file is deleted (the delete brake holds as always), duplicates and directory pages are made again.
+`siteferry run` audits by itself every `audit_days` days.
 
 exit codes: 0 nothing differs, or all was mended; 1 something differs; 3 deletes are held; others as `siteferry --help`
 """

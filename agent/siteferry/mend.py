@@ -38,6 +38,7 @@ class Mender:
 
     def repair(self, head: Head, *, since: float | None, deep: bool) -> Summary:
         """Make an audit, and mend what differs."""
+        self._tell_depth(since, deep=deep)
         scope = audit_scope(since=since, deep=deep)
         if head.open is not None:
             scope = both(scope, self._unclosed(head))
@@ -46,6 +47,7 @@ class Mender:
     def audit(self, head: Head, *, since: float | None, deep: bool) -> AuditTotals:
         """Make an audit, and only tell what differs."""
         p = self.parts
+        self._tell_depth(since, deep=deep)
         self.look.load_cache(head, keep=False)
         with Disagreements() as found, Derived(p.cache, p.descriptor, found) as derived:
             found.find(p.cache, p.services, p.descriptor, audit_scope(since=since, deep=deep))
@@ -85,6 +87,10 @@ class Mender:
             self.look.compare(tree, plan, head, extra, summary, look_only=True)
             print_plan(plan, p.cache.problems(), as_json=as_json, hold_reason=summary.hold_reason)
         return summary
+
+    def _tell_depth(self, since: float | None, *, deep: bool) -> None:
+        if since is None and not deep:
+            self.parts.reporter.note("the first audit compares sizes only; --deep looks at every checksum as well")
 
     def _check_nothing_is_published(self, head: Head) -> None:
         # An adoption that was cut short left the first run open.

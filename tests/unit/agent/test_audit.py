@@ -27,6 +27,8 @@ def site(world: World) -> World:
         world.write(path, path.encode())
     world.settle()
     world.clock.time += DAY
+    repair(world)
+    world.clock.time += DAY
     return world
 
 
@@ -129,8 +131,6 @@ def test_pages_that_no_longer_belong_are_found(site: World) -> None:
 
 def test_what_was_audited_is_not_looked_at_again(site: World) -> None:
     """After an audit, only what was modified since is looked at one by one, and pages; --deep looks at all."""
-    repair(site)
-    site.clock.time += DAY
 
     def heads(*, deep: bool) -> int:
         audit(site, deep=deep)
@@ -144,6 +144,15 @@ def test_what_was_audited_is_not_looked_at_again(site: World) -> None:
     site.write("new")
     site.settle()
     assert heads(deep=False) == pages + 1
+
+
+def test_a_first_audit_compares_sizes(world: World) -> None:
+    """Without an audit before it, only a deep one looks at checksums."""
+    world.write("a")
+    world.settle()
+    damage(world, "a", b"y")
+    assert audit(world) == set()
+    assert audit(world, deep=True) == {("file", "a", BYTES)}
 
 
 def test_strays_pass_the_brake(site: World) -> None:
