@@ -1,7 +1,7 @@
 """From the tree and the cache to the plan: walk, skip what has not changed, diff the rest, apply the brake."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from siteferry.cache import Cache
@@ -21,7 +21,7 @@ from siteferry.names import join_path, printable
 from siteferry.plan import BUCKET_DIFFERS, DELETIONS, EXCLUDED_NAME, Action, Change, Plan, Problem
 from siteferry.scan import DirectoryScan, UnreadableDirectory, walk
 from siteferry.tree import Tree
-from siteferry_contract.keys import encode_name, root_directory, split
+from siteferry_contract.keys import join, root_directory, split
 
 
 @dataclass(slots=True)
@@ -54,9 +54,11 @@ class Comparer:
         settled: Settled,
         forced: Forced = lambda _: None,
         adopts: Adopts | None = None,
+        hears: Callable[[str], None] | None = None,
     ) -> None:
+        """Take what to judge by; `hears` is told the key of every file that is part of the site."""
         self._cache, self._naming = cache, naming
-        self._settled, self._forced, self._adopts = settled, forced, adopts
+        self._settled, self._forced, self._adopts, self._hears = settled, forced, adopts, hears
 
     def compare(self, tree: Tree, plan: Plan) -> Comparison:
         """Scan the tree and fill the plan. Memory stays flat but for the directories that differ."""
@@ -92,27 +94,26 @@ class Comparer:
                 result.digests[scan.key] = (digest, scan.device)
         return result
 
-    def plan_strays(self, strays: Iterable[str], tree: Tree, plan: Plan, comparison: Comparison) -> None:
-        """Plan the deletes of keys that are in the bucket but not in the index, unless the tree has their file.
+    def plan_strays(self, strays: Iterable[str], plan: Plan, comparison: Comparison) -> None:
+        """Plan the deletes of keys that are in the bucket, but neither in the index nor any file's.
 
-        A file that is there but not planned is being written or cannot be read: its object stays until that is over.
+        Of a key that the tree has, though nothing is planned for it, the file is being written: its object stays.
         """
         if comparison.unreadable or comparison.hold_reason:
             return
         for key in strays:
             directory, name = split(key)
-            path = self._path(directory)
-            raw = self._naming.raw_name(name)
-            raws = {encode_name(name, "utf-8"), raw}
-            # Excluded by now, it is on disk, but no part of the site.
-            if all(self._is_excluded(path, one) for one in raws):
-                plan.add([Change(Action.DELETE, EXCLUDED_NAME, directory, path, name, raw)])
-            elif not any(tree.is_regular_file(path, one) for one in raws):
-                plan.add([Change(Action.DELETE, BUCKET_DIFFERS, directory, path, name, raw)])
+            path, raw = self._path(directory), self._naming.raw_name(name)
+            # What is excluded by now may be on disk.
+            reason = EXCLUDED_NAME if self._is_excluded(path, raw) else BUCKET_DIFFERS
+            plan.add([Change(Action.DELETE, reason, directory, path, name, raw)])
 
     def _diff(self, scan: DirectoryScan, plan: Plan, result: Comparison, hold: str) -> Chosen:
         entries = self._cache.entries(scan.key)
         chosen = choose(scan, self._naming, lambda: entries)
+        if self._hears:
+            for name in chosen.files:
+                self._hears(join(scan.key, name))
         found = diff(
             scan,
             chosen,

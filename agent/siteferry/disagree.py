@@ -67,7 +67,7 @@ class Disagreements:
             "CREATE TABLE listed (key TEXT PRIMARY KEY, size INTEGER, generated INTEGER DEFAULT 0) WITHOUT ROWID"
         )
         self._db.execute("CREATE TABLE suspect (key TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID")
-        self._db.execute("CREATE TABLE stray (key TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE stray (key TEXT PRIMARY KEY, why TEXT, chosen INTEGER DEFAULT 0) WITHOUT ROWID")
         self._db.execute("BEGIN")
         self.foreign = 0
         """Objects with keys that no file can have, so that no agent wrote them: left alone."""
@@ -118,6 +118,14 @@ class Disagreements:
         """Give what the index lists and the bucket has otherwise, with why."""
         return self._rows("suspect")
 
+    def choose(self, key: str) -> None:
+        """Hear that a file of the tree is published under a key."""
+        self._db.execute("UPDATE stray SET chosen = 1 WHERE key = ?", (key,))
+
+    def strays_without_a_file(self) -> Iterator[str]:
+        """Give the strays of whose keys nothing was heard."""
+        return (key for key, _ in self._rows("stray", "AND NOT chosen"))
+
     def strays(self) -> Iterator[tuple[str, str]]:
         """Give what is in the bucket, but neither in the index nor made by a Lambda, with why."""
         return self._rows("stray")
@@ -158,9 +166,9 @@ class Disagreements:
 
     # ----
 
-    def _rows(self, table: str) -> Iterator[tuple[str, str]]:
+    def _rows(self, table: str, where: str = "") -> Iterator[tuple[str, str]]:
         """Give (key, why) a page at a time, because keys are resolved meanwhile."""
-        query = f"SELECT key, why FROM {table} WHERE key > ? ORDER BY key LIMIT 1000"  # noqa: S608
+        query = f"SELECT key, why FROM {table} WHERE key > ? {where} ORDER BY key LIMIT 1000"  # noqa: S608
         page = self._db.execute(query, ("",)).fetchall()
         while page:
             yield from page
@@ -184,7 +192,7 @@ class Disagreements:
         return self._db.execute(query, (key,)).fetchone() is not None
 
     def _add(self, table: str, key: str, why: str) -> None:
-        self._db.execute(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", (key, why))  # noqa: S608
+        self._db.execute(f"INSERT OR IGNORE INTO {table} (key, why) VALUES (?, ?)", (key, why))  # noqa: S608
 
 
 class Window:

@@ -73,14 +73,19 @@ class Look:
         """Fill the plan, and begin the summary."""
         p = self._p
         comparer = Comparer(
-            p.cache, p.naming, settled=self.settling(tree).settled, forced=extra.forced, adopts=extra.adopts
+            p.cache,
+            p.naming,
+            settled=self.settling(tree).settled,
+            forced=extra.forced,
+            adopts=extra.adopts,
+            hears=extra.disagreements.choose if extra.disagreements else None,
         )
         comparison = comparer.compare(tree, plan)
         if not look_only:
             # A look that was forgotten too early is only made again.
             p.cache.forget_looks(p.services.clock.now() - max(LOOKS_SECONDS, 2 * p.config.settle))
         if extra.disagreements:
-            self._plan_strays(extra.disagreements, comparer, tree, plan, comparison)
+            self._plan_strays(extra.disagreements, comparer, plan, comparison)
         self._brake(plan, comparison, head, summary, look_only=look_only)
         for problem in comparison.unreadable:
             summary.fail(problem.path, problem.reason)
@@ -90,11 +95,9 @@ class Look:
         summary.planned = plan.totals.puts + plan.totals.adopted + plan.totals.deletes
         return comparison
 
-    def _plan_strays(
-        self, found: Disagreements, comparer: Comparer, tree: Tree, plan: Plan, comparison: Comparison
-    ) -> None:
+    def _plan_strays(self, found: Disagreements, comparer: Comparer, plan: Plan, comparison: Comparison) -> None:
         if self._p.config.delete:
-            comparer.plan_strays((key for key, _ in found.strays()), tree, plan, comparison)
+            comparer.plan_strays(found.strays_without_a_file(), plan, comparison)
         else:
             for key, _ in found.strays():
                 found.resolve(key)

@@ -46,8 +46,9 @@ class Publisher:
     ) -> Published:
         """Publish the file of a change from its open directory.
 
-        With the checksum of `old` and no `force`, nothing is put. Raises FileError, SiteferryError, RefusedError and
-        ThrottledError (no effect), OutcomeUnknownError (settled by nothing that could be tried).
+        With the checksum of `old` and no `force`, nothing is put. A forced put counts only when S3 says so. Raises
+        FileError, SiteferryError, RefusedError and ThrottledError (no effect), OutcomeUnknownError (settled by nothing
+        that could be tried).
         """
         state = change.state
         assert state is not None
@@ -63,6 +64,8 @@ class Publisher:
                         crc, uploaded = self._once(file, change, expected, token)
                     except OutcomeUnknownError as error:
                         last = error
+                        if force:
+                            continue  # the bytes may be what was there before: they tell nothing of the headers
                         if (crc_there := self._ours(file, change, token)) is None:
                             continue
                         crc, uploaded = crc_there, True

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from siteferry_contract.errors import ContractError
+from siteferry_contract.errors import ContractError, shown
 from siteferry_contract.keys import check_directory, check_key
 
 JobKind = Literal["copy", "delete", "page", "invalidate"]
@@ -20,6 +20,8 @@ JOB_KINDS: Final[tuple[JobKind, ...]] = get_args(JobKind)
 MAX_MESSAGE_BYTES: Final = 250_000
 """Under 256 KB, so that a batch of them stays well under what Lambda takes in one event (6 MB)."""
 
+MAX_ID: Final = 64
+"""Characters. Ours have 32; it is in every line that a handler logs."""
 MAX_NAMES: Final[dict[JobKind, int]] = {"copy": 100, "delete": 1000, "page": 100, "invalidate": 1000}
 """Names in one job: what a handler settles well within its time-out; 1,000 keys is also one DeleteObjects request."""
 
@@ -76,23 +78,25 @@ def decode_job(body: str, *, kind: JobKind, site: str, prefix: str) -> Job:
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise ContractError(f"message is not JSON: {error}; it begins {body[:80]!r}") from error
+        raise ContractError(f"message is not JSON: {error}; it begins {shown(body)}") from error
     if not isinstance(fields, dict):
-        raise ContractError(f"message is {type(fields).__name__}, not an object; it begins {body[:80]!r}")
+        raise ContractError(f"message is {type(fields).__name__}, not an object; it begins {shown(body)}")
     if fields.get("version") != _VERSION:
-        raise ContractError(f"job has version {fields.get('version')!r}, expected {_VERSION}: upgrade the Lambdas")
+        raise ContractError(f"job has version {shown(fields.get('version'))}, expected {_VERSION}: upgrade the Lambdas")
     expected = {"version", "kind", "site", "run", "id", "names"}
     if fields.keys() != expected:
-        raise ContractError(f"job has the fields {sorted(map(str, fields))}, expected {sorted(expected)}")
+        raise ContractError(f"job has the fields {shown(sorted(map(str, fields)))}, expected {sorted(expected)}")
     if fields["kind"] != kind:
-        raise ContractError(f"job of kind {fields['kind']!r} came by the queue for {kind!r}")
+        raise ContractError(f"job of kind {shown(fields['kind'])} came by the queue for {kind!r}")
     if fields["site"] != site:
-        raise ContractError(f"job is for site {fields['site']!r}, this is {site!r}")
+        raise ContractError(f"job is for site {shown(fields['site'])}, this is {site!r}")
     run, job_id, names = fields["run"], fields["id"], fields["names"]
     if type(run) is not int or not isinstance(job_id, str) or not isinstance(names, list):
-        raise ContractError(f"job {str(job_id)[:40]!r} has fields of the wrong types")
+        raise ContractError(f"job {shown(job_id)} has fields of the wrong types")
+    if len(job_id) > MAX_ID:
+        raise ContractError(f"job {shown(job_id)} has an id of {len(job_id)} characters, at most {MAX_ID} are taken")
     if len(names) > MAX_NAMES[kind]:
-        raise ContractError(f"job {job_id[:40]!r} has {len(names)} names, at most {MAX_NAMES[kind]} for {kind}")
+        raise ContractError(f"job {shown(job_id)} has {len(names)} names, at most {MAX_NAMES[kind]} for {kind}")
     return Job(kind, site, run, tuple(_check_name(kind, name, prefix) for name in names), job_id)
 
 

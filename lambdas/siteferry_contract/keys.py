@@ -7,7 +7,7 @@ a prefix.
 
 from typing import Final, Literal, get_args
 
-from siteferry_contract.errors import ContractError
+from siteferry_contract.errors import ContractError, shown
 
 Encoding = Literal["latin-1", "utf-8", "auto"]
 ENCODINGS: Final[tuple[Encoding, ...]] = get_args(Encoding)
@@ -116,20 +116,20 @@ def index_key(directory: str) -> str:
 def check_key(key: object, prefix: str) -> str:
     """Return `key` if it can be one of the site's keys; raises ContractError. For names out of messages."""
     if not isinstance(key, str):
-        raise ContractError(f"key {key!r} is not a string")
+        raise ContractError(f"key {shown(key)} is not a string")
     _check_text(key)
     if not key.startswith(prefix) or key == prefix:
-        raise ContractError(f"key {key!r} is not under the site's prefix {prefix!r}")
+        raise ContractError(f"key {shown(key)} is not under the site's prefix {prefix!r}")
     relative = key.removeprefix(prefix)
     if "\0" in key or any(part in ("", ".", "..") for part in relative.split("/")):
-        raise ContractError(f"key {key!r} has a component that no file can have")
+        raise ContractError(f"key {shown(key)} has a component that no file can have")
     return check_key_length(key)
 
 
 def check_directory(directory: object, prefix: str) -> str:
     """Return `directory` if it can be one of the site's directory keys; raises ContractError."""
     if not isinstance(directory, str):
-        raise ContractError(f"directory {directory!r} is not a string")
+        raise ContractError(f"directory {shown(directory)} is not a string")
     if directory == root_directory(prefix):
         return directory
     return check_key(directory, prefix)
@@ -139,4 +139,4 @@ def _check_text(value: str) -> None:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ContractError(f"{value!r} has a lone surrogate, which no key can have") from None
+        raise ContractError(f"{shown(value)} has a lone surrogate, which no key can have") from None

@@ -41,7 +41,7 @@ def versions(site: Any) -> int:
     return sum(len(page.get("Versions", [])) for page in pages)
 
 
-def audit(agent: Agent, *, code: int) -> Any:
+def audit(agent: Agent, *, code: int | None) -> Any:
     """Make an audit; gives what it prints as JSON."""
     return json.loads(agent.run("audit", "--json", code=code).stdout)
 
