@@ -7,7 +7,7 @@ from siteferry.cache import Version
 from siteferry.commit import Committer
 from siteferry.compare import Comparison
 from siteferry.head import Applied
-from siteferry.look import Agreed, Extra, Look, finished
+from siteferry.look import Agreed, Extra, Look
 from siteferry.outbox import Outbox
 from siteferry.parts import Parts
 from siteferry.plan import Plan
@@ -89,7 +89,7 @@ class Carrier:
         control.close_run(applied)
         p.cache.set_version(Version(control.head.epoch, control.head.run))
         if not summary.stopped:
-            p.cache.set_digests(finished(comparison, effects.unfinished))
+            p.cache.end_walk(comparison.unfinished | effects.unfinished)
 
 
 def headers_left(comparison: Comparison) -> bool:

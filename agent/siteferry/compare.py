@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from siteferry.cache import Cache
@@ -15,12 +16,12 @@ from siteferry.diff import (
     choose,
     diff,
     ended_directory,
-    select_subdirectories,
 )
 from siteferry.names import join_path, printable
 from siteferry.plan import BUCKET_DIFFERS, DELETIONS, EXCLUDED_NAME, Action, Change, Plan, Problem
-from siteferry.scan import DirectoryScan, UnreadableDirectory, walk
+from siteferry.scan import DirectoryScan, UnreadableDirectory, VanishedDirectory, walk
 from siteferry.tree import Tree
+from siteferry.verify import changed_directories
 from siteferry_contract.keys import join, root_directory, split
 
 
@@ -28,8 +29,6 @@ from siteferry_contract.keys import join, root_directory, split
 class Comparison:
     """What came of a comparison besides the plan."""
 
-    digests: dict[str, tuple[bytes, int]] = field(default_factory=dict)
-    """Directory key to (digest, device): to be recorded if all changes of the directory are made."""
     unfinished: set[str] = field(default_factory=set)
     """Directories that must be looked at again whatever this run does."""
     deleting: set[str] = field(default_factory=set)
@@ -37,6 +36,8 @@ class Comparison:
     forced_left: bool = False
     """Something that must be put is deferred."""
     unreadable: list[Problem] = field(default_factory=list)
+    closed: set[bytes] = field(default_factory=set)
+    """Paths of directories that went or cannot be read."""
     hold_reason: str = ""
     """Why deletes are held; empty if none are."""
     approved: bool = False
@@ -61,38 +62,58 @@ class Comparer:
         self._settled, self._forced, self._adopts, self._hears = settled, forced, adopts, hears
 
     def compare(self, tree: Tree, plan: Plan) -> Comparison:
-        """Scan the tree and fill the plan. Memory stays flat but for the directories that differ."""
+        """Scan the tree and fill the plan. Memory stays flat but for the directories that differ.
+
+        What is known of every directory is verified, and what differs compared; without that, the whole tree is.
+        """
         result = Comparison()
+        with self._cache.transaction():
+            self._cache.begin_walk()
+            if not self._cache.is_snapshot_whole():
+                self._walk(tree, b"", root_directory(self._naming.prefix), plan, result)
+                return result
+            for path in changed_directories(tree, self._cache.path):
+                # Beneath a directory that went, or cannot be read, there is nothing to look at.
+                directory = self._cache.directory_at(path)
+                if directory is not None and not _is_beneath(path, result.closed):
+                    self._walk(tree, path, directory, plan, result)
+        return result
+
+    def _walk(self, tree: Tree, path: bytes, key: str, plan: Plan, result: Comparison) -> None:
         chosen: dict[str, Chosen] = {}
 
         def select(scan: DirectoryScan) -> Sequence[tuple[bytes, str]]:
-            found = chosen.pop(scan.key, None)
-            names = (
-                found.subdirectories
-                if found
-                else select_subdirectories(scan, self._naming, lambda: self._cache.entries(scan.key), [])
-            )
-            return [(raw, f"{scan.key}/{name}" if scan.key else name) for name, raw in names.items()]
+            # What has a row of its own is verified by itself.
+            children = ((raw, join(scan.key, name)) for name, raw in chosen.pop(scan.key).subdirectories.items())
+            return [(raw, key) for raw, key in children if self._cache.directory_at(join_path(scan.path, raw)) != key]
 
-        for scan in walk(tree, root_directory(self._naming.prefix), select):
+        for scan in walk(tree, path, key, select):
+            if isinstance(scan, DirectoryScan):
+                chosen[scan.key] = self._compare(scan, plan, result)
+                continue
+            result.closed.add(scan.path)
+            if scan.path == path and path and isinstance(scan, VanishedDirectory):
+                self._cache.forget_beneath(path)
+                continue
+            before = self._cache.snapshot(scan.key)
+            self._cache.see(scan.path, scan.key, device=before[1] if before else 0)
             if isinstance(scan, UnreadableDirectory):
-                problem = Problem(scan.path, f"the directory cannot be read ({scan.reason}): all beneath it stays")
-                result.unreadable.append(problem)
-                continue
-            before = self._cache.digest(scan.key)
-            digest = scan.digest()
-            if before and before[0] == digest:
-                continue
-            hold = ""
-            if not scan.path and not scan.names and self._cache.file_count():
-                hold = "the root is empty, but files are published: is the file system mounted?"
-            elif before and before[1] != scan.device:
-                place = printable(scan.path)
-                hold = f"{place} is on another file system than when it was published: is everything mounted?"
-            chosen[scan.key] = self._diff(scan, plan, result, hold)
-            if scan.key not in result.unfinished:
-                result.digests[scan.key] = (digest, scan.device)
-        return result
+                reason = f"the directory cannot be read ({scan.reason}): all beneath it stays"
+                result.unreadable.append(Problem(scan.path, reason))
+
+    def _compare(self, scan: DirectoryScan, plan: Plan, result: Comparison) -> Chosen:
+        before = self._cache.snapshot(scan.key)
+        hold = ""
+        if not scan.path and not scan.names and self._cache.file_count():
+            hold = "the root is empty, but files are published: is the file system mounted?"
+        elif before and before[1] and before[1] != scan.device:
+            place = printable(scan.path)
+            hold = f"{place} is on another file system than when it was published: is everything mounted?"
+        chosen = self._diff(scan, plan, result, hold)
+        # While its deletes are held, a directory stays known by the device that it was on.
+        device = before[1] if before and hold and scan.key in result.deleting else scan.device
+        self._cache.see(scan.path, scan.key, scan.digest, device, len(scan.names))
+        return chosen
 
     def plan_strays(self, strays: Iterable[str], plan: Plan, comparison: Comparison) -> None:
         """Plan the deletes of keys that are in the bucket, but neither in the index nor any file's.
@@ -133,6 +154,10 @@ class Comparer:
             result.deleting.add(scan.key)
             result.hold_reason = hold or result.hold_reason
         plan.add(found.changes, hold=bool(hold))
+        for change in found.changes:
+            if change.action is Action.DROP_DIRECTORY:
+                self._cache.forget_beneath(change.full_path)
+                result.closed.add(change.full_path)
         for dropped, reason in found.dropped.items():
             self._cache.forget_problems(dropped)
             for directory in self._cache.beneath(dropped):
@@ -172,6 +197,14 @@ class Braked:
     """Why deletes are held; empty if none are."""
     approved: bool = False
     """Deletes that would be held were let through by a person's word."""
+
+
+def _is_beneath(path: bytes, tops: AbstractSet[bytes]) -> bool:
+    while tops and path:
+        path = path.rpartition(b"/")[0]
+        if path in tops:
+            return True
+    return False
 
 
 def apply_brake(

@@ -124,11 +124,5 @@ class Look:
             comparison.unfinished |= comparison.deleting
 
 
-def finished(comparison: Comparison, unfinished: set[str]) -> list[tuple[str, bytes, int]]:
-    """Give the digests of the directories in which nothing is left to do."""
-    skip = comparison.unfinished | unfinished
-    return [(key, *row) for key, row in comparison.digests.items() if key not in skip]
-
-
 Agreed = Callable[[str], None]
 """Hears of every key on which index and bucket agree after a commit."""

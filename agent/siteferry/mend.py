@@ -12,7 +12,7 @@ from siteferry.derived import Derived
 from siteferry.disagree import Disagreements, Scope, both, of_unclosed_runs
 from siteferry.errors import UsageError
 from siteferry.head import Head
-from siteferry.look import Extra, Look, finished
+from siteferry.look import Extra, Look
 from siteferry.outbox import Outbox
 from siteferry.parts import Parts
 from siteferry.plan import BUCKET_DIFFERS, Plan
@@ -127,7 +127,7 @@ class Mender:
             comparison = self.look.compare(tree, plan, head, extra, summary)
             if plan.totals.empty and head.open is None and not derived.count() and not deep:
                 p.cache.set_version(Version(head.epoch, head.run))
-                p.cache.set_digests(finished(comparison, set()))
+                p.cache.end_walk(comparison.unfinished)
                 return summary
             p.reporter.planned(plan.totals)
             effects = self.carrier.begin(tree, plan, comparison, summary, extra, found.resolve)

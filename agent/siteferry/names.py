@@ -17,3 +17,16 @@ def _escape(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004  a byte that is not UTF-8, by surrogateescape (PEP 383)
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")
+
+
+def place_of(path: bytes) -> bytes:
+    """Give the sort key of a path: a directory comes before what is beneath it, and all of that before what follows.
+
+    Slashes become zero bytes, which no name can have.
+    """
+    return path.replace(b"/", b"\0")
+
+
+def path_of(place: bytes) -> bytes:
+    """Give the path of a sort key."""
+    return place.replace(b"\0", b"/")

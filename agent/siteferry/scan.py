@@ -1,26 +1,32 @@
 """The scan: what is on disk now, directory by directory, in memory that does not grow with the tree."""
 
+import functools
 import os
-import stat
 import sys
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 from typing import Final
 
 from siteferry.names import join_path
 from siteferry.tree import FileState, Tree, clamp, open_directory
 
 DIGEST_BYTES: Final = 16
+CHUNK: Final = 4096
+"""Names that are read, and digested, together: a directory may have millions."""
 
 _FILE, _DIRECTORY, _SYMLINK, _OTHER = b"f", b"d", b"l", b"o"
 KIND_NAMES: Final = {_SYMLINK: "a symlink", _OTHER: "neither a file nor a directory"}
+_FORMAT_SHIFT: Final = 12
+_KIND_OF_FORMAT: Final = {0o10: _FILE[0], 0o12: _SYMLINK[0], 0o04: _DIRECTORY[0]}
+"""By the bits of st_mode that tell a file's type (inode(7))."""
 
 
 @dataclass(slots=True)
 class DirectoryScan:
-    """One directory as it was read: columns in readdir order."""
+    """One directory as it was read: columns in readdir order, but a chunk's subdirectories after its files."""
 
     path: bytes
     key: str
@@ -36,21 +42,8 @@ class DirectoryScan:
     """Nanoseconds."""
     ctimes: "array[int]" = field(default_factory=lambda: array("q"))
     """Nanoseconds."""
-
-    def digest(self) -> bytes:
-        """Give a digest of everything that the diff looks at: equal digests, equal directories.
-
-        16 bytes a directory are what a cycle without a change has to compare; 128 bits of BLAKE2b (RFC 7693) do not
-        collide by chance, and whoever could make them collide could only hide their own change.
-        """
-        joined = "\0".join(self.names).encode(sys.getfilesystemencoding(), "surrogateescape")
-        digest = blake2b(digest_size=DIGEST_BYTES)
-        for part in (self.key.encode(), self.device.to_bytes(8, "little"), joined, self.kinds):
-            digest.update(len(part).to_bytes(8, "little"))
-            digest.update(part)
-        for column in (self.sizes, self.mtimes, self.ctimes):
-            digest.update(column)
-        return digest.digest()
+    digest: bytes = b""
+    """Of everything that the diff looks at, as `digest_directory` gives it."""
 
     def files(self) -> Iterator[tuple[bytes, FileState]]:
         """Give the regular files."""
@@ -79,20 +72,28 @@ class UnreadableDirectory:
     reason: str
 
 
-Scanned = DirectoryScan | UnreadableDirectory
+@dataclass(frozen=True, slots=True)
+class VanishedDirectory:
+    """A directory that was there when its parent was read, and is no longer."""
+
+    path: bytes
+    key: str
+
+
+Scanned = DirectoryScan | UnreadableDirectory | VanishedDirectory
 
 Select = Callable[[DirectoryScan], Sequence[tuple[bytes, str]]]
-"""Says which subdirectories of a directory are part of the site: (name, directory key)."""
+"""Says which subdirectories of a directory are to be scanned: (name, directory key)."""
 
 
-def walk(tree: Tree, key: str, select: Select) -> Iterator[Scanned]:
-    """Scan the tree depth first, each directory before what is beneath it.
+def walk(tree: Tree, path: bytes, key: str, select: Select) -> Iterator[Scanned]:
+    """Scan a directory of the tree and what `select` lets through beneath it, each directory before what is beneath it.
 
-    `key` is the root's directory key. At any time one descriptor is open for each level; what `select` lets
-    through keeps levels few, since a key has at most 1,024 bytes.
+    At any time one descriptor is open for each level; what `select` lets through keeps levels few, since a key has at
+    most 1,024 bytes.
     """
     stack: list[_Level] = []
-    begun: tuple[Scanned, int] | None = _read(os.dup(tree.descriptor), b"", key)
+    begun: tuple[Scanned, int] | None = _begin(lambda: tree.open(path), path, key)
     try:
         while begun or stack:
             if begun:
@@ -110,13 +111,9 @@ def walk(tree: Tree, key: str, select: Select) -> Iterator[Scanned]:
                 os.close(stack.pop().descriptor)
                 continue
             name, child_key = child
-            path = join_path(level.path, name)
-            try:
-                begun = _read(open_directory(level.descriptor, name), path, child_key)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                begun = UnreadableDirectory(path, child_key, error.strerror or str(error)), -1
+            begun = _begin(
+                functools.partial(open_directory, level.descriptor, name), join_path(level.path, name), child_key
+            )
     finally:
         for level in stack:
             os.close(level.descriptor)
@@ -131,13 +128,32 @@ class _Level:
     pending: Iterator[tuple[bytes, str]] = field(default_factory=lambda: iter(()))
 
 
+def _begin(open_it: Callable[[], int], path: bytes, key: str) -> tuple[Scanned, int]:
+    try:
+        descriptor = open_it()
+    except FileNotFoundError:
+        return VanishedDirectory(path, key), -1
+    except OSError as error:
+        return UnreadableDirectory(path, key, error.strerror or str(error)), -1
+    return _read(descriptor, path, key)
+
+
 def _read(descriptor: int, path: bytes, key: str) -> tuple[Scanned, int]:
     """Read an open directory; the descriptor is closed if that fails."""
     try:
         scan = DirectoryScan(path, key, os.fstat(descriptor).st_dev)
-        with os.scandir(descriptor) as entries:
-            for entry in entries:
-                _add(scan, entry)
+        digest = _Digest(key, scan.device)
+        for names, states, subdirectories in _chunks(descriptor):
+            kinds, sizes, mtimes, ctimes = digest.add(names, states, subdirectories)
+            none = [0] * len(subdirectories)
+            scan.names += names + subdirectories
+            scan.kinds += kinds + _DIRECTORY * len(subdirectories)
+            scan.inodes.extend([state.st_ino for state in states])
+            scan.inodes.extend(none)
+            for column, values in ((scan.sizes, sizes), (scan.mtimes, mtimes), (scan.ctimes, ctimes)):
+                column.extend(values)
+                column.extend(none)
+        scan.digest = digest.result()
     except OSError as error:
         os.close(descriptor)
         return UnreadableDirectory(path, key, error.strerror or str(error)), -1
@@ -147,19 +163,73 @@ def _read(descriptor: int, path: bytes, key: str) -> tuple[Scanned, int]:
     return scan, descriptor
 
 
-def _add(scan: DirectoryScan, entry: "os.DirEntry[str]") -> None:
-    if entry.is_dir(follow_symlinks=False):
-        row = (_DIRECTORY, 0, 0, 0, 0)
-    else:
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
-            return
-        kind = _FILE if stat.S_ISREG(status.st_mode) else _SYMLINK if stat.S_ISLNK(status.st_mode) else _OTHER
-        row = (kind, status.st_ino, status.st_size, clamp(status.st_mtime_ns), clamp(status.st_ctime_ns))
-    scan.names.append(entry.name)
-    scan.kinds += row[0]
-    scan.inodes.append(row[1])
-    scan.sizes.append(row[2])
-    scan.mtimes.append(row[3])
-    scan.ctimes.append(row[4])
+def digest_directory(descriptor: int, key: str) -> bytes:
+    """Give the digest of an open directory with a directory key: equal digests, equal directories. Raises OSError.
+
+    16 bytes a directory are what a cycle without a change has to compare; 128 bits of BLAKE2b (RFC 7693) do not
+    collide by chance, and whoever could make them collide could only hide their own change.
+    """
+    digest = _Digest(key, os.fstat(descriptor).st_dev)
+    for names, states, subdirectories in _chunks(descriptor):
+        digest.add(names, states, subdirectories)
+    return digest.result()
+
+
+def _chunks(descriptor: int) -> Iterator[tuple[list[str], list[os.stat_result], list[str]]]:
+    """Give the names and states of what is no directory, and the names of subdirectories, some at a time."""
+    with os.scandir(descriptor) as entries:
+        while chunk := list(islice(entries, CHUNK)):
+            subdirectories = [entry.name for entry in chunk if entry.is_dir(follow_symlinks=False)]
+            files = [entry for entry in chunk if not entry.is_dir(follow_symlinks=False)] if subdirectories else chunk
+            try:
+                states = [entry.stat(follow_symlinks=False) for entry in files]
+            except FileNotFoundError:
+                there = [(entry, state) for entry in files if (state := _state(entry)) is not None]
+                files, states = [entry for entry, _ in there], [state for _, state in there]
+            yield [entry.name for entry in files], states, subdirectories
+
+
+def _state(entry: "os.DirEntry[str]") -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+class _Digest:
+    """Takes a directory's chunks."""
+
+    def __init__(self, key: str, device: int) -> None:
+        self._hash = blake2b(digest_size=DIGEST_BYTES)
+        self._part(key.encode())
+        self._hash.update(device.to_bytes(8, "little"))
+
+    def add(
+        self, names: Sequence[str], states: Sequence[os.stat_result], subdirectories: Sequence[str]
+    ) -> "tuple[bytes, array[int], array[int], array[int]]":
+        """Take a chunk; gives its kinds, sizes, mtimes and ctimes."""
+        kinds = bytes([_KIND_OF_FORMAT.get(state.st_mode >> _FORMAT_SHIFT, _OTHER[0]) for state in states])
+        sizes = array("q", [state.st_size for state in states])
+        mtimes = _times([state.st_mtime_ns for state in states])
+        ctimes = _times([state.st_ctime_ns for state in states])
+        self._part("\0".join(names).encode(sys.getfilesystemencoding(), "surrogateescape"))
+        self._part("\0".join(subdirectories).encode(sys.getfilesystemencoding(), "surrogateescape"))
+        self._part(kinds)
+        for column in (sizes, mtimes, ctimes):
+            self._hash.update(column)
+        return kinds, sizes, mtimes, ctimes
+
+    def result(self) -> bytes:
+        """Give the digest of all that was taken."""
+        return self._hash.digest()
+
+    def _part(self, part: bytes) -> None:
+        self._hash.update(len(part).to_bytes(8, "little"))
+        self._hash.update(part)
+
+
+def _times(values: Iterable[int]) -> "array[int]":
+    try:
+        return array("q", values)
+    except OverflowError:
+        return array("q", map(clamp, values))

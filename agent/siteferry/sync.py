@@ -10,7 +10,7 @@ from siteferry.cache import Cache
 from siteferry.carry import Carrier, headers_left
 from siteferry.config import Config
 from siteferry.errors import StateError
-from siteferry.look import Extra, Look, finished
+from siteferry.look import Extra, Look
 from siteferry.mend import Mender
 from siteferry.parts import Parts, Services
 from siteferry.plan import Plan
@@ -118,7 +118,7 @@ class Site:
             extra = Extra(forced) if forced else Extra()
             comparison = self._look.compare(tree, plan, head, extra, summary)
             if plan.totals.empty and (forced is None or headers_left(comparison)):
-                self.parts.cache.set_digests(finished(comparison, set()))
+                self.parts.cache.end_walk(comparison.unfinished)
             else:
                 self.parts.reporter.planned(plan.totals)
                 now = self.tenancy.acquire()

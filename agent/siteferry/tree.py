@@ -72,16 +72,23 @@ class Tree:
 
     @contextmanager
     def directory(self, path: bytes) -> Iterator[int]:
-        """Open a directory by its path, component by component; raises OSError."""
-        descriptor = os.dup(self.descriptor)
+        """Have a directory open by its path; raises OSError."""
+        descriptor = self.open(path)
         try:
-            for name in path.split(b"/") if path else ():
-                child = open_directory(descriptor, name)
-                os.close(descriptor)
-                descriptor = child
             yield descriptor
         finally:
             os.close(descriptor)
+
+    def open(self, path: bytes) -> int:
+        """Open a directory by its path, component by component, to be closed by the caller; raises OSError."""
+        descriptor = os.dup(self.descriptor)
+        for name in path.split(b"/") if path else ():
+            try:
+                child = open_directory(descriptor, name)
+            finally:
+                os.close(descriptor)
+            descriptor = child
+        return descriptor
 
     def is_regular_file(self, directory: bytes, name: bytes) -> bool:
         """Tell whether a file is there now; one that cannot be looked at counts as there."""

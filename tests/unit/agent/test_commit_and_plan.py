@@ -158,17 +158,24 @@ def test_cache_of_another_schema_starts_anew(tmp_path: Path) -> None:
         cache.close()
 
 
+def see(cache: Cache, directory: str, digest: bytes, device: int) -> None:
+    """Have a directory in the snapshot."""
+    cache.begin_walk()
+    cache.see(directory.encode(), directory, digest, device, 1)
+    cache.end_walk(set())
+
+
 def test_cache_lasts(tmp_path: Path) -> None:
     """A cache is what it was when it is opened again."""
     cache = Cache(tmp_path / "cache.sqlite")
     cache.put_leaves([leaf("d", file("a"), SubdirectoryEntry("s", b"\xff"))])
     cache.set_version(Version("epoch", 3))
-    cache.set_digests([("d", b"x" * 16, 7)])
+    see(cache, "d", b"x" * 16, 7)
     cache.close()
     cache = Cache(tmp_path / "cache.sqlite")
     assert cache.version() == Version("epoch", 3)
     assert cache.leaves("d") == [leaf("d", file("a"), SubdirectoryEntry("s", b"\xff"))]
-    assert (cache.file_count(), cache.digest("d")) == (1, (b"x" * 16, 7))
+    assert (cache.file_count(), cache.snapshot("d")) == (1, (b"x" * 16, 7))
     cache.close()
 
 
@@ -176,11 +183,11 @@ def test_load_replaces_everything(cache: Cache) -> None:
     """A load replaces leaves, digests and problems, and leaves the version to be set."""
     cache.put_leaves([leaf("old", file("a"))])
     cache.set_version(Version("epoch", 1))
-    cache.set_digests([("old", b"x", 1)])
+    see(cache, "old", b"x", 1)
     cache.set_problems("old", [Problem(b"old/p", "why")])
     assert cache.load([leaf("new", file("b")), leaf("", file("c"))]) == 2
     assert cache.beneath("") == ["", "new"]
-    assert (cache.version(), cache.digest("old"), cache.problem_count()) == (None, None, 0)
+    assert (cache.version(), cache.snapshot("old"), cache.problem_count()) == (None, None, 0)
 
 
 def test_failed_load_leaves_no_version(cache: Cache) -> None:
@@ -200,11 +207,12 @@ def test_failed_load_leaves_no_version(cache: Cache) -> None:
 def test_other_settings_forget_digests(cache: Cache) -> None:
     """Digests are good for the settings that they were made under."""
     cache.set_settings("one")
-    cache.set_digests([("d", b"x", 1), ("e", b"y", 1)])
+    see(cache, "d", b"x", 1)
+    see(cache, "e", b"y", 1)
     cache.set_settings("one")
-    assert cache.digest("d") == (b"x", 1)
+    assert cache.snapshot("d") == (b"x", 1)
     cache.set_settings("two")
-    assert (cache.digest("d"), cache.digest("e")) == (None, None)
+    assert (cache.snapshot("d"), cache.snapshot("e")) == (None, None)
 
 
 def test_looks_begin_anew_with_another_state(cache: Cache) -> None:

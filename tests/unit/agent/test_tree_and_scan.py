@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from siteferry.errors import FileChangedError, FileError, FileUnreadableError, RootError
-from siteferry.scan import DirectoryScan, Scanned, UnreadableDirectory, walk
+from siteferry.scan import DirectoryScan, Scanned, UnreadableDirectory, VanishedDirectory, digest_directory, walk
 from siteferry.settle import Settling, has_own_clock
 from siteferry.tree import FileState, OpenFile, Tree, is_regular_file
 
@@ -38,7 +38,7 @@ def everything(scan: DirectoryScan) -> list[tuple[bytes, str]]:
 
 def scanned(tree: Tree) -> dict[bytes, Scanned]:
     """Walk the whole tree."""
-    return {found.path: found for found in walk(tree, "", everything)}
+    return {found.path: found for found in walk(tree, b"", "", everything)}
 
 
 def state(path: Path) -> FileState:
@@ -103,7 +103,7 @@ def test_walk_that_is_left_leaks_no_descriptor(root: Path, tree: Tree) -> None:
     """A walk that is not finished closes what it opened."""
     (root / "a/b/c/d").mkdir(parents=True)
     before = open_descriptors()
-    walking = walk(tree, "", everything)
+    walking = walk(tree, b"", "", everything)
     for _ in range(4):
         next(walking)
     walking.close()  # type: ignore[attr-defined]
@@ -127,7 +127,7 @@ def test_directory_swapped_for_something_else_is_not_entered(root: Path, tree: T
             (root / "d").write_bytes(b"")
         return chosen
 
-    top, swapped = walk(tree, "", swap)
+    top, swapped = walk(tree, b"", "", swap)
     assert isinstance(top, DirectoryScan)
     assert isinstance(swapped, UnreadableDirectory)
     assert (swapped.path, swapped.key) == (b"d", "d")
@@ -144,7 +144,8 @@ def test_directory_that_vanishes_is_passed_over(root: Path, tree: Tree) -> None:
             (root / "a").rmdir()
         return chosen
 
-    assert [found.path for found in walk(tree, "", vanish)] == [b"", b"b"]
+    found = {one.path: isinstance(one, VanishedDirectory) for one in walk(tree, b"", "", vanish)}
+    assert found == {b"": False, b"a": True, b"b": False}
 
 
 def test_unreadable_directory_is_told(root: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +189,8 @@ def test_digest_sees_every_change(root: Path, tree: Tree, change: Callable[[Path
     def digest() -> bytes:
         top = scanned(tree)[b""]
         assert isinstance(top, DirectoryScan)
-        return top.digest()
+        assert top.digest == digest_directory(tree.descriptor, top.key)
+        return top.digest
 
     (root / "f").write_bytes(b"x")
     (root / "d").mkdir()

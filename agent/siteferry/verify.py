@@ -1,0 +1,172 @@
+"""Which directories are no longer as they were: the known ones are digested again, on several processors.
+
+A cycle without a change is this and nothing else, so it looks at each directory once, through its parent's descriptor,
+and keeps nothing of what it read. Every process has a range of directories with about as many names.
+"""
+
+import itertools
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from siteferry.names import path_of
+from siteferry.scan import digest_directory
+from siteferry.tree import Tree, open_directory
+
+NAMES_PER_PROCESS: Final = 40_000
+"""Fewer are not worth a process of their own, which takes some 50 ms to start."""
+MOST_PROCESSES: Final = 4
+DIRECTORY_WEIGHT: Final = 5
+"""A directory costs about as much as this many names in it."""
+
+_DONE: Final = b"\0"
+"""Ends a process's answer. No path has such a component."""
+
+_CUT: Final = """
+SELECT place FROM (
+    SELECT place, sum(names + ?) OVER (ORDER BY place) AS up_to FROM snapshot
+) WHERE up_to >= ? LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Directories from a place on, up to another; None: to the end."""
+
+    first: bytes
+    end: bytes | None
+
+    def arguments(self) -> list[str]:
+        """Give it as arguments of a command."""
+        return [self.first.hex(), "-" if self.end is None else self.end.hex()]
+
+    @classmethod
+    def parse(cls, first: str, end: str) -> Self:
+        """Read it back."""
+        return cls(bytes.fromhex(first), None if end == "-" else bytes.fromhex(end))
+
+
+def changed_directories(tree: Tree, cache: Path, *, processes: int | None = None) -> Iterator[bytes]:
+    """Give the paths of the known directories that are not as the cache has them, each before what is beneath it.
+
+    `processes`: how many may work; by default as many as this one may use, but at most four.
+    """
+    available = processes or min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
+    with closing(_connect(cache)) as db, ExitStack() as stack:
+        ranges = _cut(db, available)
+        helpers = [stack.enter_context(_Helper(tree, cache, part)) for part in ranges[1:]]
+        yield from map(path_of, _verify(tree.descriptor, db, ranges[0]))
+        for helper in helpers:
+            yield from map(path_of, helper.answer(db))
+
+
+def _cut(db: sqlite3.Connection, most: int) -> list[Range]:
+    names, directories = db.execute("SELECT coalesce(sum(names), 0), count(*) FROM snapshot").fetchone()
+    total = names + DIRECTORY_WEIGHT * directories
+    number = max(1, min(most, total // NAMES_PER_PROCESS))
+    cuts = [b""]
+    for n in range(1, number):
+        (place,) = db.execute(_CUT, (DIRECTORY_WEIGHT, total * n // number)).fetchone()
+        if place > cuts[-1]:
+            cuts.append(place)
+    return [Range(first, end) for first, end in zip(cuts, [*cuts[1:], None], strict=True)]
+
+
+def _verify(root: int, db: sqlite3.Connection, part: Range) -> Iterator[bytes]:
+    """Give the places of a range whose directories have changed, or cannot be read."""
+    query = "SELECT place, directory, digest FROM snapshot WHERE place >= ? AND (? OR place < ?) ORDER BY place"
+    rows = db.execute(query, (part.first, part.end is None, part.end))
+    with _Descent(root) as descent:
+        for place, directory, digest in rows:
+            if not digest or descent.digest(place, directory) != digest:
+                yield place
+
+
+class _Descent:
+    """Goes from directory to directory, with those above the last one open."""
+
+    def __init__(self, root: int) -> None:
+        self._root = root
+        self._open: list[tuple[bytes, int]] = []
+        """(name, descriptor) from beneath the root downwards."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._leave(0)
+
+    def digest(self, place: bytes, key: str) -> bytes | None:
+        """Give the digest of a directory; None if it cannot be read."""
+        names = place.split(b"\0") if place else []
+        common = 0
+        while common < min(len(names), len(self._open)) and self._open[common][0] == names[common]:
+            common += 1
+        self._leave(common)
+        try:
+            for name in names[common:]:
+                parent = self._open[-1][1] if self._open else self._root
+                self._open.append((name, open_directory(parent, name)))
+            return digest_directory(self._open[-1][1] if self._open else self._root, key)
+        except OSError:
+            return None
+
+    def _leave(self, depth: int) -> None:
+        while len(self._open) > depth:
+            os.close(self._open.pop()[1])
+
+
+class _Helper:
+    """A process that verifies a range."""
+
+    def __init__(self, tree: Tree, cache: Path, part: Range) -> None:
+        self._tree, self._part = tree, part
+        module = "siteferry.verify"
+        command = [sys.executable, "-I", "-m", module, str(tree.descriptor), str(cache), *part.arguments()]
+        self._process = subprocess.Popen(  # noqa: S603  this very interpreter, and nothing that a user wrote
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=(tree.descriptor,)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.__exit__(None, None, None)
+
+    def answer(self, db: sqlite3.Connection) -> Iterator[bytes]:
+        """Give the places that it found; if it dies, the rest of its range is verified here."""
+        last = b""
+        assert self._process.stdout
+        while header := self._process.stdout.read(4):
+            found = self._process.stdout.read(int.from_bytes(header, "big"))
+            if found == _DONE:
+                return
+            yield (last := found)
+        rest = Range(last + b"\0", self._part.end) if last else self._part
+        yield from _verify(self._tree.descriptor, db, rest)
+
+
+def _connect(cache: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{cache.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Verify a range as a process of its own: descriptor of the root, cache, range."""
+    root, cache, first, end = arguments
+    with closing(_connect(Path(cache))) as db:
+        out = sys.stdout.buffer
+        for place in itertools.chain(_verify(int(root), db, Range.parse(first, end)), [_DONE]):
+            out.write(len(place).to_bytes(4, "big") + place)
+        out.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
