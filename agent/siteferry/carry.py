@@ -84,7 +84,7 @@ class Carrier:
         if not closed:
             return
         applied = Applied.of(p.descriptor)
-        if effects.forced_left or summary.stopped or headers_left(comparison):
+        if effects.forced_left or summary.stopped or headers_left(comparison, summary):
             applied = applied.with_rules_of(control.head.applied)
         control.close_run(applied)
         p.cache.set_version(Version(control.head.epoch, control.head.run))
@@ -92,6 +92,7 @@ class Carrier:
             p.cache.end_walk(comparison.unfinished | effects.unfinished)
 
 
-def headers_left(comparison: Comparison) -> bool:
-    """Tell whether some object may still have the headers of earlier rules."""
-    return comparison.forced_left or bool(comparison.unreadable)
+def headers_left(comparison: Comparison, summary: Summary) -> bool:
+    """Tell whether some object may still have the headers of earlier rules: its file was not there to be put."""
+    not_there = comparison.unreadable or summary.hold_reason or summary.held or summary.kept
+    return comparison.forced_left or bool(not_there)

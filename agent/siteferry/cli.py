@@ -273,11 +273,15 @@ def _approve(options: argparse.Namespace) -> int:
 
     config = load_config(options.config)
     state = StateDirectory(config.state_dir)
-    held = ((state.read_status() or {}).get("last") or {}).get("held", 0)
+    last = (state.read_status() or {}).get("last") or {}
+    held, of_audit = last.get("held", 0), last.get("differences") is not None
     if not held:
         raise UsageError("no deletes are held, so there is nothing to approve", "`siteferry status` shows the last run")
-    state.approve(held)
-    print(f"approved: the next run may delete up to {held} files, once")
+    state.approve(held, of_audit=of_audit)
+    if of_audit:
+        state.request_audit(deep=False)
+    next_run = "the daemon's next cycle, or `siteferry audit --repair`," if of_audit else "the next run"
+    print(f"approved: {next_run} may delete up to {held} files, once")
     return int(Exit.DONE)
 
 

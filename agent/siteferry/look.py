@@ -86,7 +86,8 @@ class Look:
             p.cache.forget_looks(p.services.clock.now() - max(LOOKS_SECONDS, 2 * p.config.settle))
         if extra.disagreements:
             self._plan_strays(extra.disagreements, comparer, plan, comparison)
-        self._brake(plan, comparison, head, summary, look_only=look_only)
+        approved = p.state.approved_deletes(to_audit=extra.disagreements is not None)
+        self._brake(plan, comparison, head, summary, approved, look_only=look_only)
         for problem in comparison.unreadable:
             summary.fail(problem.path, problem.reason)
             if not look_only:
@@ -102,19 +103,28 @@ class Look:
             for key, _ in found.strays():
                 found.resolve(key)
 
-    def _brake(self, plan: Plan, comparison: Comparison, head: Head, summary: Summary, *, look_only: bool) -> None:
+    def _brake(
+        self,
+        plan: Plan,
+        comparison: Comparison,
+        head: Head,
+        summary: Summary,
+        approved: int | None,
+        *,
+        look_only: bool,
+    ) -> None:
         p = self._p
         if p.config.delete:
             braked = apply_brake(
                 plan,
                 p.config.brake,
                 p.cache.file_count(),
-                p.state.approved_deletes(),
+                approved,
                 comparison.hold_reason,
                 recent=head.recent_deletes(p.services.clock.now()),
             )
             summary.hold_reason, comparison.approved = braked.hold_reason, braked.approved
-            if not (braked.approved or braked.hold_reason or look_only):
+            if approved is not None and not (braked.approved or braked.hold_reason or look_only):
                 p.state.use_approval()  # what it was given for is over
         else:
             plan.hold_deletes()

@@ -87,16 +87,17 @@ class StateDirectory:
         """Give the status of the last run; None if there is none."""
         return self._read("status.json")
 
-    def approve(self, deletes: int) -> None:
-        """Let the next run make up to this many deletes, once."""
-        self._write("approval.json", {"deletes": deletes, "at": time.time()})
+    def approve(self, deletes: int, *, of_audit: bool = False) -> None:
+        """Let the next run make up to this many deletes, once; `of_audit`: the next one that looks at the bucket."""
+        self._write("approval.json", {"deletes": deletes, "at": time.time(), "of_audit": of_audit})
 
-    def approved_deletes(self) -> int | None:
-        """Give the number of deletes that were approved; None if none were, or too long ago."""
+    def approved_deletes(self, *, to_audit: bool = True) -> int | None:
+        """Give the number of deletes that were approved; None if none were, too long ago, or for an audit only."""
         approval = self._read("approval.json") or {}
         deletes, at = approval.get("deletes"), approval.get("at")
         fresh = isinstance(at, (int, float)) and 0 <= time.time() - at <= APPROVAL_SECONDS
-        return deletes if fresh and isinstance(deletes, int) else None
+        ours = to_audit or not approval.get("of_audit")
+        return deletes if fresh and ours and isinstance(deletes, int) else None
 
     def use_approval(self) -> None:
         """Take the approval back: it is good for once."""

@@ -117,7 +117,7 @@ class Site:
             forced = self._look.changed_headers(head)
             extra = Extra(forced) if forced else Extra()
             comparison = self._look.compare(tree, plan, head, extra, summary)
-            if plan.totals.empty and (forced is None or headers_left(comparison)):
+            if plan.totals.empty and (forced is None or headers_left(comparison, summary)):
                 self.parts.cache.end_walk(comparison.unfinished)
             else:
                 self.parts.reporter.planned(plan.totals)

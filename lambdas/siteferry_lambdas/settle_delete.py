@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from typing import Final, Literal
 
-from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.job import Job, make_jobs
 from siteferry_contract.keys import INDEX_NAME, split
 from siteferry_contract.leaf import Leaf
@@ -31,7 +30,7 @@ def handle_delete(site: Site, job: Job) -> Report:
     report = settle(site, ordinary) + mirror_all(site, [*pairs, *reserved])
     changed = dict.fromkeys([*job.names, *(duplicate for _, duplicate in pairs)])
     site.queues.send(make_jobs("invalidate", changed, site=own.site, run=job.run))
-    if directories := _directories_to_page(ordinary, own):
+    if directories := _directories_to_page(ordinary):
         site.queues.send(make_jobs("page", directories, site=own.site, run=job.run))
     return report.checked()
 
@@ -85,7 +84,6 @@ def _mark(site: Site, actions: Mapping[str, Action], report: Report) -> tuple[li
     return [*bared, *marked], total((report, Report(counts, tuple(failed.values()))))
 
 
-def _directories_to_page(keys: Collection[str], site: Descriptor) -> list[str]:
-    if not site.directory_pages:
-        return []
+def _directories_to_page(keys: Collection[str]) -> list[str]:
+    # Of a site without pages too: this handler leaves a generated object to the page handler, which takes it away.
     return list(dict.fromkeys(directory for directory, name in map(split, keys) if name == INDEX_NAME))

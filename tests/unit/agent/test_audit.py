@@ -163,7 +163,11 @@ def test_strays_pass_the_brake(site: World) -> None:
     summary = repair(site)
     assert (summary.held, summary.deleted) == (3, 0)
     assert "stray0" in site.objects.current
-    StateDirectory(site.config.state_dir).approve(3)
+    StateDirectory(site.config.state_dir).approve(3, of_audit=True)
+    site.write("meanwhile")
+    site.settle()
+    (site.root / "meanwhile").unlink()
+    site.settle()
     assert repair(site).deleted == 3
     assert audit(site) == set()
 

@@ -206,13 +206,13 @@ def test_a_key_where_only_duplicates_may_be_mirrors_its_original() -> None:
     assert memory.queues.names("invalidate") == ["mirror/docs/a", "mirror/docs/b"]
 
 
-def test_without_directory_pages_no_page_job_is_sent() -> None:
-    """A site without pages needs none made."""
+def test_without_directory_pages_a_page_job_is_sent_too() -> None:
+    """On a site without pages it is the page handler that takes an old page away."""
     memory = memory_site(directory_pages=False)
     memory.index.has("docs")
     memory.bucket.user_puts("docs/index.html", b"x")
     handle_delete(memory.site, job("delete", "docs/index.html"))
-    assert memory.queues.names("page") == []
+    assert memory.queues.names("page") == ["docs"]
     assert memory.bucket.current("docs/index.html") is None
 
 
