@@ -15,7 +15,7 @@ from typing import Final
 
 from siteferry.names import place_of
 from siteferry.plan import Problem
-from siteferry_contract.leaf import Entry, Leaf, decode_entries, encode_entries
+from siteferry_contract.leaf import Entry, Leaf, decode_entries
 from siteferry_contract.leaf import sort_name as _sort_name
 
 _SCHEMA_VERSION: Final = 2
@@ -56,6 +56,8 @@ class Cache:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         self._last: Leaf | None = None
+        self._last_entries: dict[str, Entry] | None = None
+        """Of the last leaf, by sort name; made when it is first asked for one."""
         self._db = _connect_to_read(path) if read_only else self._open()
 
     @staticmethod
@@ -161,6 +163,7 @@ class Cache:
             "SELECT run, had_delete, gone, blob FROM leaf WHERE directory = ? AND bound = ?", (directory, bound)
         ).fetchone()
         self._last = Leaf(directory, bound, row[0], bool(row[1]), bool(row[2]), decode_entries(row[3]))
+        self._last_entries = None
         return self._last
 
     def leaves(self, directory: str) -> list[Leaf]:
@@ -176,10 +179,11 @@ class Cache:
     def entry(self, directory: str, sort_name: str) -> Entry | None:
         """Give one entry, or None."""
         leaf = self.leaf_for(directory, sort_name)
-        for entry in leaf.entries if leaf else ():
-            if _sort_name(entry) == sort_name:
-                return entry
-        return None
+        if leaf is None:
+            return None
+        if self._last_entries is None:
+            self._last_entries = {_sort_name(entry): entry for entry in leaf.entries}
+        return self._last_entries.get(sort_name)
 
     def all_leaves(self) -> Iterator[tuple[Leaf, str | None]]:
         """Give every leaf by directory and bound, and the bound at which its range ends (None: with the directory)."""
@@ -323,7 +327,7 @@ class Cache:
     # ----
 
     def _put(self, leaf: Leaf) -> None:
-        self._last = None
+        self._last = self._last_entries = None
         self._db.execute(
             "INSERT OR REPLACE INTO leaf VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
@@ -333,7 +337,7 @@ class Cache:
                 leaf.had_delete,
                 leaf.gone,
                 len(leaf.files),
-                encode_entries(leaf.entries),
+                leaf.blob,
             ),
         )
 

@@ -9,7 +9,7 @@ from siteferry.cache import Cache
 from siteferry.errors import LeaseLostError, UnavailableError
 from siteferry.lease import Control
 from siteferry.ports import IndexStore
-from siteferry_contract.leaf import Entry, FileEntry, Leaf, encode_entries, sort_name, sorted_entries, split_entries
+from siteferry_contract.leaf import Entry, FileEntry, Leaf, sort_name, sorted_entries, split_entries
 
 MAX_LEAVES: Final = 25
 """In one transaction. DynamoDB takes 100 items; fewer keep one refused transaction cheap."""
@@ -107,7 +107,7 @@ class Committer:
         batch: list[Leaf] = []
         size = 0
         for leaf in leaves:
-            length = len(encode_entries(leaf.entries)) + 2048
+            length = len(leaf.blob) + 2048
             if batch and (len(batch) >= MAX_LEAVES or size + length > MAX_BYTES):
                 self._write(batch)
                 batch, size = [], 0

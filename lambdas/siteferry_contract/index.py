@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from siteferry_contract.errors import ContractError
-from siteferry_contract.leaf import Leaf, decode_entries, encode_entries
+from siteferry_contract.leaf import Leaf, decode_entries
 
 Item = dict[str, Any]
 
@@ -34,7 +34,7 @@ def leaf_to_item(leaf: Leaf) -> Item:
         "count": {"N": str(len(leaf.entries))},
         "had_delete": {"BOOL": leaf.had_delete},
         "gone": {"BOOL": leaf.gone},
-        "blob": {"B": encode_entries(leaf.entries)},
+        "blob": {"B": leaf.blob},
     }
 
 

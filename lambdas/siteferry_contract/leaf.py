@@ -16,7 +16,7 @@ import sys
 import zlib
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
@@ -28,6 +28,8 @@ MAX_BLOB_BYTES: Final = 256 * 1024
 
 _VERSION: Final = 1
 _MAX_DECODED_BYTES: Final = 64 * 1024 * 1024
+_BYTES_AN_ENTRY: Final = 40
+"""Four columns of eight bytes, what separates names, and the position of an unknown checksum, rounded up."""
 _U64: Final = 1 << 64
 
 
@@ -74,6 +76,15 @@ class Leaf:
     """The directory no longer exists on the host."""
     entries: tuple[Entry, ...]
     """Sorted by `sort_name`."""
+    _blob: bytes | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def blob(self) -> bytes:
+        """The entries, encoded; once, since an agent needs it for the size, the cache and the index."""
+        if self._blob is None:
+            object.__setattr__(self, "_blob", encode_entries(self.entries))
+        assert self._blob is not None
+        return self._blob
 
     def file(self, name: str) -> FileEntry | None:
         """Give the entry that makes `name` live, or None: the name is dead."""
@@ -142,11 +153,16 @@ def decode_entries(blob: bytes) -> tuple[Entry, ...]:
 
 def split_entries(entries: Sequence[Entry]) -> list[tuple[Entry, ...]]:
     """Cut sorted entries so that every part fits in a leaf; at least one part, which may be empty."""
-    fits = len(entries) <= MAX_ENTRIES and len(encode_entries(entries)) <= MAX_BLOB_BYTES
-    if fits or len(entries) <= 1:
+    if len(entries) <= 1 or (len(entries) <= MAX_ENTRIES and _fits(entries)):
         return [tuple(entries)]
     middle = len(entries) // 2
     return [*split_entries(entries[:middle]), *split_entries(entries[middle:])]
+
+
+def _fits(entries: Sequence[Entry]) -> bool:
+    # Compression, which takes most of the time of an encoding, seldom has to be tried.
+    names = sum(4 * len(entry.name) + (len(entry.raw) + 8 if entry.raw else 0) for entry in entries)
+    return names + _BYTES_AN_ENTRY * len(entries) <= MAX_BLOB_BYTES or len(encode_entries(entries)) <= MAX_BLOB_BYTES
 
 
 def sorted_entries(entries: Iterable[Entry]) -> tuple[Entry, ...]:
