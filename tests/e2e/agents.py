@@ -2,18 +2,24 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urljoin
 
+from siteferry.errors import Exit
+
 SETTLE_SECONDS = 1.0
+COPIES = {"docs/": "mirror/docs/"}
+"""The copy rule of every site of the tests, as `assert_published` takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +29,16 @@ class Agent:
     site: Any
     config: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    through: tuple[str, ...] = ()
+    """A command that runs the agent's."""
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [*self.through, sys.executable, "-m", "siteferry", *arguments, "--config", str(self.config)]
 
     def run(self, *arguments: str, code: int | None = 0) -> "subprocess.CompletedProcess[str]":
         """Run a command of the agent and expect an exit code; None: any."""
         done = subprocess.run(
-            [sys.executable, "-m", "siteferry", *arguments, "--config", str(self.config)],
+            self._command(*arguments),
             env=self.site.agent_environment | dict(self.environment),
             capture_output=True,
             text=True,
@@ -46,15 +57,76 @@ class Agent:
         """Give the plan as JSON."""
         return json.loads(self.run("sync", "--dry-run", "--json").stdout)
 
+    def status(self) -> Any:
+        """Give what `siteferry status` knows, as JSON."""
+        return json.loads(self.run("status", "--json").stdout)
 
-def agent_with(served: Any, folder: Path, **settings: Any) -> Agent:
-    """Give an agent with other settings and a state directory of its own; values are TOML texts."""
+    @contextmanager
+    def daemon(self, *arguments: str) -> Iterator["Daemon"]:
+        """Run `siteferry run` until the block ends; then SIGTERM must end it with 0, unless the test ended it.
+
+        A start that ends as AWS does not answer is made again, as systemd would.
+        """
+        output = self.config.with_suffix(".output")
+        with output.open("wb") as stream, ExitStack() as stack:
+            while True:
+                started = subprocess.Popen(
+                    self._command("run", *arguments),
+                    env=self.site.agent_environment | dict(self.environment),
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                )
+                process = stack.enter_context(started)
+                stack.callback(process.terminate)
+                daemon = Daemon(process, output)
+                if daemon.has_begun():
+                    break
+                assert process.returncode == Exit.UNAVAILABLE, f"exit {process.returncode}\n{daemon.said()}"
+            yield daemon
+            running = process.poll() is None
+            process.terminate()
+            code = process.wait(60)
+            assert code == 0 or not running, f"exit {code}\n{daemon.said()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A running agent."""
+
+    process: "subprocess.Popen[bytes]"
+    output: Path
+
+    def said(self) -> str:
+        """Give all that it printed so far."""
+        return self.output.read_text("utf-8", "replace")
+
+    def has_begun(self) -> bool:
+        """Wait until it watches, or ended; tells whether it watches."""
+        wait_for(lambda: "watching " in self.said() or self.process.poll() is not None, "the daemon's begin")
+        return self.process.poll() is None
+
+    def wait_for_line(self, text: str, seconds: float = 60) -> None:
+        """Wait until it printed a text."""
+        wait_for(lambda: text in self.said() or self._ended(), f"{text!r} of the daemon", seconds)
+
+    def kill(self) -> None:
+        """End it as a crash of its host would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def _ended(self) -> bool:
+        assert self.process.poll() is None, f"the daemon ended with {self.process.returncode}\n{self.said()}"
+        return False
+
+
+def agent_with(served: Any, folder: Path, tables: str = "", **settings: str) -> Agent:
+    """Give an agent with other settings and a state directory of its own; values and tables are TOML texts."""
     lines = Path(served.config).read_text("utf-8").splitlines()
     settings = {"state_dir": json.dumps(str(folder / "state")), **settings}
     kept = [line for line in lines if line.split("=")[0].strip() not in settings]
     config = folder / "siteferry.toml"
-    new = [f"{name} = {value}" for name, value in settings.items() if "." not in name]
-    config.write_text("\n".join([*new, *kept]) + "\n", "utf-8")
+    new = [f"{name} = {value}" for name, value in settings.items()]
+    config.write_text("\n".join([*new, *kept, tables]) + "\n", "utf-8")
     return Agent(served, config)
 
 
@@ -146,7 +218,8 @@ def assert_published(site: Any, copies: Mapping[str, str]) -> None:
     expected = files.keys() | pages
     for source, destination in copies.items():
         expected |= {destination + key.removeprefix(source) for key in expected if key.startswith(source)}
-    assert live_keys(site) == expected
+    live = live_keys(site)
+    assert live == expected, f"missing {sorted(expected - live)[:10]}, too many {sorted(live - expected)[:10]}"
 
     def check(key: str) -> str:
         if "\n" in key:

@@ -20,8 +20,20 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 
+from tests.e2e.agents import Agent
+
+SUBJECTS = ("www", "brake", "poison", "kills", "faults")
+"""The sites of the stack that most modules share; `www` is for all that needs no site of its own."""
+
 _START_SECONDS = 300
 _END_SECONDS = 30
+_SITE_OF_A_SUBJECT = """\
+[sites.{name}]
+encoding = "auto"
+directory_pages = true
+copy_rules = [{{ from = "docs/", to = "mirror/docs/" }}]
+header_rules = [{{ match = "*.html", headers = {{ cache-control = "max-age=60" }} }}]
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,14 @@ class Site:
     def client(self, service: str, environment: Mapping[str, str] | None = None) -> Any:
         """Make a boto3 client, by default the administrator's; with `agent_env`, the agent's."""
         return aws_client(service, environment or self.environment)
+
+    def in_flight(self) -> dict[str, int]:
+        """Count the messages of each queue that a handler has, or that wait for their visibility."""
+        name, sqs = "ApproximateNumberOfMessagesNotVisible", self.client("sqs")
+        return {
+            kind: int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
+            for kind, url in self.facts["queues"].items()
+        }
 
     def waiting_messages(self, *, dead: bool = False) -> dict[str, int]:
         """Count the messages of each queue, in flight and delayed ones too."""
@@ -189,3 +209,29 @@ def local_stack(run_local_stack: Callable[[Path | None], AbstractContextManager[
     """Give the session's local stack with the package's own sites file (site `www`)."""
     with run_local_stack(None) as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def subjects(
+    run_local_stack: Callable[[Path | None], AbstractContextManager[Stack]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stack]:
+    """Give a stack with one site for each subject, so that each compares whole buckets: cheaper than a stack each."""
+    sites = tmp_path_factory.mktemp("subjects") / "sites.toml"
+    sites.write_text("\n".join(_SITE_OF_A_SUBJECT.format(name=name) for name in SUBJECTS), "utf-8")
+    with run_local_stack(sites) as stack:
+        yield stack
+
+
+@pytest.fixture
+def site(subjects: Stack) -> Site:
+    """Give the site for all that needs none of its own."""
+    www = subjects.sites["www"]
+    (Path(www.root) / "anchor.txt").write_text("an empty root would hold deletes", "utf-8")
+    return www
+
+
+@pytest.fixture
+def agent(site: Site) -> Agent:
+    """Give the agent that the local stack configured."""
+    return Agent(site, Path(site.config))

@@ -1,105 +1,148 @@
-"""A real agent is killed again and again while it publishes and users go on editing; in the end everything is equal."""
+"""Agents and handlers are killed again and again while users go on editing; in the end everything is equal."""
 
 import functools
+import logging
 import os
 import random
-import shutil
+import re
 import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
-from tests.e2e.agents import Agent, assert_published, wait_for
+from siteferry_contract.index import HEAD_KEY
+from siteferry_contract.job import JOB_KINDS, JobKind
+from tests.e2e.agents import COPIES, Agent, agent_with, assert_published, wait_for
+from tests.e2e.users import Users
 
 pytestmark = pytest.mark.e2e
 
-KILLS = int(os.environ.get("SITEFERRY_KILLS", "4"))
-COPIES = {"docs/": "mirror/docs/"}
+_LOG = logging.getLogger(__name__)
+KILLS = int(os.environ.get("SITEFERRY_KILLS", "3"))
+LONGEST_MOMENT = 1.5
+"""Seconds into a run, or between two kills of a handler; most of them are less."""
+VISIBILITY = 10
+"""Seconds. What a dead handler had comes back when its visibility ends: the template's 6 to 30 minutes would only be
+waited for. Shorter than a handler may take, it also brings messages twice at a time, as SQS may always do."""
 
 
 @pytest.fixture
-def site(run_local_stack: Callable[[Path | None], Any]) -> Iterator[Any]:
-    """Give the site of a stack of this test's own."""
-    with run_local_stack(None) as stack:
-        yield stack.sites["www"]
-
-
-class Users:
-    """Edits a tree in a thread, with names of its own, until told to stop."""
-
-    def __init__(self, root: Path, rng: random.Random) -> None:
-        self._root, self._rng = root, rng
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work)
-        self.edits = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _work(self) -> None:
-        while not self._stop.wait(0.01):
-            folder = self._root / self._rng.choice(["docs", "a", "b/deep/er", "."])
-            path = folder / f"{self._rng.randrange(60)}.{self._rng.choice(['txt', 'html', 'css'])}"
-            kind = self._rng.choice(["write", "write", "write", "delete", "index", "move"])
-            folder.mkdir(parents=True, exist_ok=True)
-            if kind == "write":
-                path.write_bytes(self._rng.randbytes(self._rng.randrange(5000)))
-            elif kind == "index":
-                path.with_name("index.html").write_text(f"index {self.edits}", "utf-8")
-            elif kind == "delete":
-                path.unlink(missing_ok=True)
-                path.with_name("index.html").unlink(missing_ok=True)
-            elif self._rng.random() < 0.05:
-                shutil.rmtree(self._root / "moved", ignore_errors=True)
-                shutil.move(self._root / "a" if (self._root / "a").exists() else folder, self._root / "moved")
-            self.edits += 1
-
-
-def test_an_agent_killed_at_random_moments_loses_nothing(site: Any) -> None:
-    """After kills at random moments of runs, and edits all the while, one more sync makes everything equal."""
-    rng = random.Random(KILLS)
+def agent(subjects: Any, tmp_path: Path) -> Iterator[Agent]:
+    """Give an agent with a short lease and no brake; at the end everything must be equal and the queues empty."""
+    site = subjects.sites["kills"]
     root = Path(site.root)
-    (root / "docs").mkdir()
+    (root / "docs").mkdir(exist_ok=True)
     (root / "anchor.txt").write_text("anchor", "utf-8")
-    config = Path(site.config).with_name("kills.toml")
-    config.write_text("lease = 10\n" + Path(site.config).read_text("utf-8") + "[brake]\nfiles = 100000\n", "utf-8")
-    agent = Agent(site, config)
-    s3 = site.client("s3")
-
-    def versions() -> int:
-        pages = s3.get_paginator("list_object_versions").paginate(Bucket=site.bucket)
-        return sum(len(page.get("Versions", [])) for page in pages)
-
-    for _ in range(KILLS):
-        with (
-            Users(root, rng) as users,
-            subprocess.Popen(
-                [sys.executable, "-m", "siteferry", "run", "--config", str(config), "--quiet"],
-                env=site.agent_environment,
-                stdout=subprocess.DEVNULL,
-            ) as daemon,
-        ):
-            enough = versions() + rng.randrange(1, 120)
-            wait_for(functools.partial(_reached, versions, enough), "uploads", 120)
-            time.sleep(rng.random() / 10)  # not a wait for anything: the moment of the kill
-            daemon.send_signal(signal.SIGKILL)
-        assert users.edits
+    agent = agent_with(site, tmp_path, "[brake]\nfiles = 1000000\nmost = 1000000\n", lease="10")
+    yield agent
     agent.sync()
-    site.wait_drained(300)
+    _drain(agent)
     assert_published(site, COPIES)
     assert "nothing to do" in agent.sync().stdout
 
 
-def _reached(count: Callable[[], int], enough: int) -> bool:
-    return count() >= enough
+def test_an_agent_killed_at_random_moments_loses_nothing(agent: Agent) -> None:
+    """After kills at random moments of runs, and edits all the while, one more sync makes everything equal."""
+    rng, site = random.Random(KILLS), agent.site
+    left_open = 0
+    with Users(Path(site.root), rng) as users:
+        for n in range(KILLS):
+            with agent.daemon("--quiet") as daemon:
+                if n % 2:  # or every kill would hit a recovery
+                    wait_for(lambda: not _head(site)[1], "the end of a run", 120)
+                before, _ = _head(site)
+                wait_for(functools.partial(_has_run_after, site, before), "a new run", 120)
+                time.sleep(_moment(rng))  # not a wait for anything: the moment of the kill
+                daemon.kill()
+            left_open += _head(site)[1]
+    _LOG.info("%d kills, %d runs left open, %d edits", KILLS, left_open, users.edits)
+    assert left_open, "no kill hit an open run"
+
+
+def test_handlers_killed_at_random_moments_lose_nothing(subjects: Any, agent: Agent) -> None:
+    """After handlers died in the middle of batches, all their jobs are done: by retries, or by a redrive at the end."""
+    rng, site = random.Random(KILLS), agent.site
+    log = subjects.state / "emulator.log"
+    before, shots = _died(log), 0
+    with Users(Path(site.root), rng) as users, _visibility(site, VISIBILITY), agent.daemon("--quiet"):
+        deadline = time.monotonic() + 60 + 20 * KILLS
+        while _died(log) - before < KILLS:
+            assert time.monotonic() < deadline, f"{_died(log) - before} batches died of {shots} shots"
+            time.sleep(_moment(rng))  # not a wait for anything: the moment of the kill
+            working = [kind for kind, count in site.in_flight().items() if count]
+            if pids := _workers(subjects.state, site.name, rng.choice(working)) if working else []:
+                os.kill(rng.choice(pids), signal.SIGKILL)
+                shots += 1
+    _LOG.info("%d batches died of %d kills, %d edits", _died(log) - before, shots, users.edits)
+
+
+def _moment(rng: random.Random) -> float:
+    """Choose a moment within LONGEST_MOMENT, early ones more often: runs and jobs are short."""
+    return LONGEST_MOMENT * rng.random() ** 2
+
+
+def _head(site: Any) -> tuple[int, bool]:
+    """Give the last run that was opened, and whether one is open."""
+    item = site.client("dynamodb").get_item(TableName=site.table, Key=HEAD_KEY, ConsistentRead=True).get("Item", {})
+    return int(item.get("run", {"N": "0"})["N"]), "open" in item
+
+
+def _has_run_after(site: Any, run: int) -> bool:
+    return _head(site)[0] > run
+
+
+def _drain(agent: Agent) -> None:
+    """Wait until nothing is left in any queue; what died of too many tries is redriven, as an operator does."""
+    site = agent.site
+
+    def redriven() -> bool:
+        if any(site.waiting_messages().values()):
+            return False
+        if any(site.waiting_messages(dead=True).values()):
+            agent.run("redrive", code=None)  # what it does not reach, the next one does
+            return False
+        return True
+
+    wait_for(redriven, "the end of all jobs", 300)
+    site.wait_drained()
+
+
+@contextmanager
+def _visibility(site: Any, seconds: int) -> Iterator[None]:
+    """Give what a handler takes back to its queue after so many seconds, until the block ends."""
+    sqs = site.client("sqs")
+    before = {
+        url: sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
+        for url in site.queues.values()
+    }
+    for url in before:
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)})
+    try:
+        yield
+    finally:
+        for url, attributes in before.items():
+            sqs.set_queue_attributes(QueueUrl=url, Attributes=attributes)
+
+
+def _died(log: Path) -> int:
+    """Count the batches whose handler died while it worked on them, as the emulator tells; a died start is none."""
+    return len(re.findall(rb"siteferry-kills-\w+ \(errorType=\S+ errorMessage=Worker process died\)", log.read_bytes()))
+
+
+def _workers(state: Path, site: str, kind: JobKind) -> list[int]:
+    """Give the processes in which the emulator runs a handler."""
+    assert kind in JOB_KINDS
+    mark, name = f"SITEFERRY_LOCAL_STATE={state}\0".encode(), f"ministack-lambda-siteferry-{site}-{kind}-".encode()
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes()
+            if name in command and b"_worker.py" in command and mark in (folder / "environ").read_bytes() + b"\0":
+                found.append(int(folder.name))
+        except OSError:
+            continue  # it ended, or is somebody else's
+    return found

@@ -7,8 +7,9 @@ import sys
 import time
 from collections import Counter
 
+from tests.simulation.generator import draw
 from tests.simulation.mutations import MUTATIONS
-from tests.simulation.schedule import Schedule, draw
+from tests.simulation.schedule import Schedule
 from tests.simulation.shrink import shrink
 from tests.simulation.world import Result, run_schedule
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
+from siteferry.checksum import crc64nvme
 from siteferry.errors import OutcomeUnknownError, ThrottledError, UnavailableError
 from siteferry.head import Head
 from siteferry.ports import ListedObject, ObjectInfo
@@ -33,9 +34,9 @@ class Asking:
     requests: Requests
     timeout: float
 
-    def ask(self, what: str, effect: Callable[[], T]) -> T:
+    def ask(self, what: str, effect: Callable[[], T], *, fenced: bool = False) -> T:
         try:
-            return self.requests.make(what, effect, timeout=self.timeout, suspends=True)
+            return self.requests.make(what, effect, timeout=self.timeout, suspends=True, fenced=fenced)
         except (ThrottledFault, UnknownFault) as fault:
             raise UnavailableError(f"{what}: no answer") from fault
 
@@ -67,7 +68,7 @@ class AgentIndex:
             word = f"opening run {new.run}" if new.open else f"closing run {new.run}"
         elif (old.lease is None) != (new.lease is None):
             word = "taking the lease" if new.lease else "releasing the lease"
-        written = self.asking.ask(word, lambda: self.table.replace_head(old, new))
+        written = self.asking.ask(word, lambda: self.table.replace_head(old, new), fenced=True)
         if word != "renewing the lease":
             self.asking.requests.tell(word if written else f"{word}: refused")
         return written
@@ -76,7 +77,7 @@ class AgentIndex:
         names = "; ".join(
             f"/{leaf.directory}{' (gone)' if leaf.gone else ''}: {', '.join(leaf.files) or '-'}" for leaf in leaves
         )
-        written = self.asking.ask(f"committing {names}", lambda: self.table.transact(leaves, lease_token))
+        written = self.asking.ask(f"committing {names}", lambda: self.table.transact(leaves, lease_token), fenced=True)
         self.asking.requests.tell(f"commits {names}" if written else f"commit of {names} refused")
         return written
 
@@ -101,6 +102,8 @@ class AgentObjects:
 
     asking: Asking
     bucket: Bucket
+    part_checksums: bool = True
+    """Whether S3 has the checksum of the whole of what was put in parts: what obstore asks for is not known."""
 
     def put(self, key: str, body: bytes, headers: Mapping[str, str]) -> None:
         def effect() -> None:
@@ -118,7 +121,7 @@ class AgentObjects:
         assert len(body) == size
 
         def effect() -> None:
-            self._store(key, body, headers)
+            self._store(key, body, headers, parts=len(parts))
 
         try:
             self.asking.put(f"completing {key} {body!r}", effect)
@@ -145,10 +148,11 @@ class AgentObjects:
             if len(page) < PAGE:
                 return
 
-    def _store(self, key: str, body: bytes, headers: Mapping[str, str]) -> None:
+    def _store(self, key: str, body: bytes, headers: Mapping[str, str], parts: int = 0) -> None:
         metadata = {name.removeprefix(METADATA): value for name, value in headers.items() if name.startswith(METADATA)}
         plain = {name: value for name, value in headers.items() if not name.startswith(METADATA)}
-        self.bucket.put(key, body, plain, metadata)
+        checksum = crc64nvme(body) if self.part_checksums or not parts else None
+        self.bucket.put(key, body, plain, metadata, checksum=checksum, parts=parts)
 
 
 @dataclass(slots=True)
@@ -177,11 +181,13 @@ class HostClock:
     scheduler: Scheduler
     skew: float
     stop: Event
+    requests: Requests
 
     def now(self) -> float:
         return self.scheduler.now + self.skew
 
     def elapsed(self) -> float:
+        self.requests.look_at_the_clock()
         return self.scheduler.now
 
     def wait(self, seconds: float) -> bool:

@@ -6,10 +6,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from siteferry_contract.copy_rules import CopyRule
-from siteferry_contract.descriptor import Descriptor, HeaderRule
+from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.errors import ContractError
-from siteferry_contract.job import JOB_KINDS, Job, JobKind, decode_job
+from siteferry_contract.job import Job, JobKind, decode_job
 from siteferry_lambdas.batch import retry_delay
 from siteferry_lambdas.cover import Limits
 from siteferry_lambdas.errors import HandlerError
@@ -25,6 +24,7 @@ from tests.simulation.handler_ports import AnyOrder, Asking, HandlerBucket, Hand
 from tests.simulation.s3 import Bucket
 from tests.simulation.schedule import Schedule
 from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.settings import describe_site
 from tests.simulation.sqs import Message, Queues
 from tests.simulation.table import Table
 
@@ -39,23 +39,7 @@ TEMPOS: Final = (0.1, 0.3, 1.0, 5.0)
 CONCURRENT: Final = 10
 BATCH: Final = 5
 
-
-def describe_site(prefix: str, *, pages: bool) -> Descriptor:
-    """Give the descriptor of the simulated site."""
-    return Descriptor(
-        site="www",
-        region="us-east-1",
-        bucket="bucket",
-        prefix=prefix,
-        table="table",
-        encoding="latin-1",
-        queues={kind: f"https://sqs.test/{kind}" for kind in JOB_KINDS},
-        distribution="E1",
-        domain="d1.test",
-        directory_pages=pages,
-        copy_rules=(CopyRule("docs/", "mirror/docs/"),),
-        header_rules=(HeaderRule("*.html", {"cache-control": "max-age=60"}),),
-    )
+__all__ = ["Cloud", "describe_site"]
 
 
 class Cloud:
@@ -72,6 +56,7 @@ class Cloud:
     ) -> None:
         self.scheduler, self.requests, self.counts = scheduler, requests, counts
         self.descriptor = descriptor
+        """As it is deployed now."""
         self.bucket = Bucket(lambda: scheduler.now)
         self.bucket.author = lambda: scheduler.process.name if scheduler.process else "-"
         self.table = Table()
@@ -84,11 +69,10 @@ class Cloud:
             self.bucket.current,
             descriptor.prefix,
         )
+        self.cdn.tell = requests.tell
         self._rng, self._tempo = rng, schedule.handler_tempo
         self._running: list[Process] = []
         asking = Asking(requests, counts)
-        # The Lambda's environment is too small for header rules, and it needs none.
-        own = replace(descriptor, header_rules=())
         queues = HandlerQueues(
             asking,
             self.queues,
@@ -96,7 +80,7 @@ class Cloud:
             lambda: self.bucket.touched.get(self.bucket.author(), ()),
         )
         self.site = Site(
-            own,
+            _of_a_lambda(descriptor),
             HandlerIndex(asking, self.table),
             HandlerBucket(asking, self.bucket),
             queues,
@@ -104,6 +88,11 @@ class Cloud:
             AnyOrder(rng),
         )
         self._received: dict[str, Message] = {}
+
+    def deploy(self, descriptor: Descriptor) -> None:
+        """Have everybody who starts from now on work with another descriptor."""
+        self.descriptor = descriptor
+        self.site = replace(self.site, descriptor=_of_a_lambda(descriptor))
 
     def handle(self, kind: JobKind, job: Job) -> None:
         """Do a job; raises HandlerError, ContractError."""
@@ -154,6 +143,7 @@ class Cloud:
                 job = decode_job(message.body, kind=kind, site=own.site, prefix=own.prefix)
                 self.requests.tell(f"takes {kind} {', '.join(name or '(root)' for name in job.names)}")
                 self.handle(kind, job)
+                self.requests.tell(f"has done {kind} {', '.join(name or '(root)' for name in job.names)}")
             except (HandlerError, ContractError) as error:
                 self._retry(message, receipt, error)
             else:
@@ -183,3 +173,8 @@ class Cloud:
     def _change_visibility(self, _: JobKind, handle: str, delay: int) -> None:
         receipt = int(handle.rpartition("/")[2])
         self.queues.change_visibility(self._received[handle], receipt, float(delay))
+
+
+def _of_a_lambda(descriptor: Descriptor) -> Descriptor:
+    """Give what a Lambda's environment has: it is too small for header rules, and needs none."""
+    return replace(descriptor, header_rules=())

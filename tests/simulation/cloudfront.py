@@ -40,6 +40,7 @@ class Cdn:
     done: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Paths by reference."""
     running: list[_Invalidation] = field(default_factory=list)
+    tell: Callable[[str], None] = lambda _text: None
 
     def visit(self, key: str) -> None:
         """Let a visitor ask for a key by each of its URLs."""
@@ -73,3 +74,4 @@ class Cdn:
         for path, (_, _, fetched) in list(self.cached.items()):
             if fetched <= one.created and (path in exact or (wild and path.startswith(wild))):
                 del self.cached[path]
+        self.tell(f"the invalidation of {', '.join(one.paths)} is complete")

@@ -1,5 +1,6 @@
 """The tree: real files, with the change times of simulated time, and others going on between any two looks at it."""
 
+import errno
 import os
 import shutil
 import stat
@@ -11,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from siteferry_contract.errors import ContractError
-from siteferry_contract.keys import path_to_key
+from siteferry_contract.keys import Encoding, path_to_key
 
-EXCLUDES = (".in.*",)
-"""Of the defaults, what users' servers use here."""
 SECRET = b"from outside the tree"
+KEPT = b"keep.txt"
+"""A file that nobody touches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Disk:
 
     base: Path
     prefix: str
+    encoding: Encoding
     clock: Callable[[], float]
     """Of the host that makes the change times."""
     pause: Callable[[], None]
@@ -45,6 +47,12 @@ class Disk:
     """Uploads that are not over, by inode."""
     history: dict[tuple[str, bytes], set[int]] = field(default_factory=dict)
     """Every complete state that was ever there: the mtimes by key and bytes."""
+    since: dict[bytes, float] = field(default_factory=dict)
+    """Since when each file is there without a break, by the clock."""
+    forbidden: set[int] = field(default_factory=set)
+    """Inodes that the agent may not open."""
+    unmounted: bool = False
+    """The root's file system is not there: an empty directory of another one is in its place."""
     _last: int = 0
 
     @property
@@ -59,7 +67,7 @@ class Disk:
         outside.mkdir()
         for name in ("a.txt", "secret.html", "index.html"):
             (outside / name).write_bytes(SECRET)
-        self.write(b"keep.txt", b"keep", self.moment())
+        self.write(KEPT, b"keep", self.moment())
 
     def moment(self) -> int:
         """Give a time that no other change has."""
@@ -67,7 +75,12 @@ class Disk:
         return self._last
 
     def path(self, path: bytes) -> bytes:
-        """Give the absolute path; raises OSError where a symlink leads out of the root, as a chroot does."""
+        """Give the absolute path; raises OSError where a symlink leads out of the root, as a chroot does.
+
+        While the root is not mounted nobody may write there.
+        """
+        if self.unmounted:
+            raise PermissionError(path)
         root = os.fsencode(self.root)
         full = root + b"/" + path
         if not (os.path.realpath(os.path.dirname(full)) + b"/").startswith(root + b"/"):
@@ -122,16 +135,56 @@ class Disk:
 
     def record(self) -> None:
         """Remember every complete file as it is."""
+        if self.unmounted:
+            return
+        since, now = self.since, self.clock()
+        self.since = {}
         for path, body, status in self.files():
+            self.since[path] = since.get(path, now)
             if not self.writing[status.st_ino]:
                 with suppress(ContractError):
-                    key = path_to_key(path, prefix=self.prefix, encoding="latin-1")
+                    key = path_to_key(path, prefix=self.prefix, encoding=self.encoding)
                     self.history.setdefault((key, body), set()).add(status.st_mtime_ns)
+
+    def vanished(self, path: bytes) -> None:
+        """Hear that a file was taken away, though it may be back by the next record."""
+        self.since.pop(path, None)
+
+    def forbid(self, path: bytes) -> None:
+        """Keep the agent from opening a file or directory."""
+        self.forbidden.add(os.lstat(self.path(path)).st_ino)
+        self.changed(path)
+
+    def allow(self, path: bytes) -> None:
+        """Let it do so again."""
+        self.forbidden.discard(os.lstat(self.path(path)).st_ino)
+        self.changed(path)
+
+    def unmount(self) -> None:
+        """Take the root's file system away."""
+        if not self.unmounted:
+            os.rename(self.root, self.base / "away")
+            os.mkdir(self.root)
+            self.unmounted = True
+
+    def mount(self) -> None:
+        """Bring it back."""
+        if self.unmounted:
+            os.rmdir(self.root)
+            os.rename(self.base / "away", self.root)
+            self.unmounted = False
+            self.record()
+
+    def repair(self) -> None:
+        """Have everything mounted and readable."""
+        self.mount()
+        self.forbidden.clear()
 
     def status(self, real: os.stat_result) -> Status:
         """Give a status with the simulated change time."""
         ctime = self.ctimes.get(real.st_ino, 0)
-        return Status(real.st_mode, real.st_ino, real.st_dev, real.st_size, real.st_mtime_ns, ctime)
+        device = real.st_dev + self.unmounted
+        return Status(real.st_mode, real.st_ino, device, real.st_size, real.st_mtime_ns, ctime)
 
     def remove(self) -> None:
         """Remove everything."""
@@ -166,7 +219,11 @@ class SimulatedOs:
     def open(self, path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         """Open a file or directory."""
         self._disk.pause()
-        return os.open(path, flags, mode, dir_fd=dir_fd)
+        descriptor = os.open(path, flags, mode, dir_fd=dir_fd)
+        if os.fstat(descriptor).st_ino in self._disk.forbidden:
+            os.close(descriptor)
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return descriptor
 
     def fstat(self, descriptor: int) -> Status:
         """Look at an open file."""

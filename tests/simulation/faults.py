@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeVar
 
 from tests.simulation.cloudfront import TooManyError
+from tests.simulation.cues import Cues, Steer
 from tests.simulation.s3 import PreconditionFailedError
 from tests.simulation.scheduler import Process, Scheduler
 
@@ -72,6 +73,15 @@ class Faults:
         self.budget -= 1
         return kind
 
+    def suspends(self) -> bool:
+        """Draw whether a host is suspended between two of its requests."""
+        if not (self.on and self.budget and "suspend" in self.kinds and self.targets != "handler"):
+            return False
+        if self.rng.random() >= self.rate / 4:
+            return False
+        self.budget -= 1
+        return True
+
 
 @dataclass(slots=True)
 class Requests:
@@ -81,47 +91,94 @@ class Requests:
     faults: Faults
     tell: Callable[[str], None]
     lease: float
+    cues: Cues = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cues = Cues(self.scheduler)
 
     def latency(self) -> float:
         """Draw the seconds of one way."""
         rng, process = self.scheduler.rng, self.scheduler.process
         return rng.random() * LATENCIES[int(rng.random() * len(LATENCIES))] * (process.tempo if process else 1.0)
 
-    def make(self, what: str, effect: Callable[[], T], *, timeout: float, suspends: bool = False) -> T:
+    def make(
+        self, what: str, effect: Callable[[], T], *, timeout: float, suspends: bool = False, fenced: bool = False
+    ) -> T:
         """Make a request; raises ThrottledFault, UnknownFault.
 
-        No effect comes later than `timeout` after the begin, not even when the process that asked for it is dead.
+        No effect comes later than `timeout` after the begin, not even when the process that asked for it is dead. Where
+        the effect is `fenced`, or a handler's, the begin itself may come any time after its process decided upon it.
         """
         scheduler = self.scheduler
         process, begun = scheduler.process, scheduler.now
         if process is None:
             return effect()
-        fault = self.faults.draw(what, scheduler.now, suspends=suspends)
+        fault = self.faults.draw(what, begun, suspends=suspends)
+        steer = self.cues.meet(process.name, what)
         if fault == "suspend":
-            self._suspend(process)
             fault = None
+            self._suspend(process, self.lease * self.faults.rng.choice((0.5, 1.2, 3.0)))
+            begun = self._begin(begun, late=fenced and self.faults.rng.random() < 0.5)
+        match steer.act if steer else None:
+            case "hold":
+                assert steer
+                self.tell(f"is held at {what}")
+                self.cues.wait(steer.until, steer.seconds)
+                begun = self._begin(begun, late=fenced or not suspends)
+            case "suspend":
+                assert steer
+                self._suspend(process, steer.seconds)
+                begun = self._begin(begun, late=fenced)
+            case None:
+                pass
+            case met:
+                fault = met
         scheduler.sleep(self.latency())
         if scheduler.now - begun > timeout:
             raise UnknownFault(what)
         if fault is not None:
-            self._fail(fault, what, effect, process, begun + timeout)
+            self._fail(fault, what, effect, process, begun + timeout, steer)
         result = effect()
         scheduler.sleep(self.latency())
         return result
 
-    def _suspend(self, process: Process) -> None:
-        seconds = self.lease * self.faults.rng.choice((0.5, 1.2, 3.0))
+    def look_at_the_clock(self) -> None:
+        """Be suspended before a look at the clock, perhaps."""
+        process = self.scheduler.process
+        if process is None:
+            return
+        steer = self.cues.meet(process.name, "the clock")
+        if steer is not None:
+            self._suspend(process, steer.seconds)
+            self.scheduler.sleep(0.0)
+        elif self.faults.suspends():
+            self._suspend(process, self.lease * self.faults.rng.choice((0.5, 1.2, 3.0)))
+            self.scheduler.sleep(0.0)
+
+    def _begin(self, begun: float, *, late: bool) -> float:
+        self.scheduler.sleep(0.0)
+        return self.scheduler.now if late else begun
+
+    def _suspend(self, process: Process, seconds: float) -> None:
         self.faults.counts["hosts suspended"] += 1
         self.tell(f"is suspended for {seconds:.0f} s")
         process.asleep_until = self.scheduler.now + seconds
 
-    def _fail(self, fault: FaultKind, what: str, effect: Callable[[], T], process: Process, end: float) -> None:
+    def _fail(
+        self,
+        fault: FaultKind,
+        what: str,
+        effect: Callable[[], T],
+        process: Process,
+        end: float,
+        steer: Steer | None,
+    ) -> None:
         rng, scheduler = self.faults.rng, self.scheduler
         if fault == "throttle":
             self.faults.counts["throttled"] += 1
             self.tell(f"{what}: 503 SlowDown")
             raise ThrottledFault(what)
-        works, moment = rng.random() < 0.5, rng.random()
+        works, moment = (steer.works, steer.late) if steer else (rng.random() < 0.5, rng.random())
         outcome = "with effect" if works else "without effect"
         if fault == "error":
             self.faults.counts["errors 500"] += 1

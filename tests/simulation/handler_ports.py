@@ -76,7 +76,7 @@ class HandlerBucket:
             return Nothing()
         if top.body is None:
             return Marker(top.id)
-        crc = format_crc64nvme(top.crc64nvme)
+        crc = None if top.crc64nvme is None else format_crc64nvme(top.crc64nvme)
         return Object(top.id, top.etag, len(top.body), top.headers, top.metadata, crc)
 
     def remove_version(self, key: str, version_id: str) -> None:

@@ -20,9 +20,10 @@ from siteferry.sync import Site
 from siteferry_contract.descriptor import Descriptor
 from tests.simulation.agent_ports import AgentIndex, AgentObjects, AgentQueues, Asking, HostClock
 from tests.simulation.cloud import Cloud
-from tests.simulation.disk import EXCLUDES
+from tests.simulation.disk import Disk
 from tests.simulation.schedule import LEASE, Schedule
 from tests.simulation.scheduler import Event, Executor, Process
+from tests.simulation.settings import EXCLUDES, PERCENT
 
 
 class Teller(PlainReporter):
@@ -37,12 +38,12 @@ class Teller(PlainReporter):
 
 
 class _Source:
-    def __init__(self, descriptor: Descriptor) -> None:
-        self._descriptor = descriptor
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
 
     def read(self) -> Descriptor:
-        """Give what does not change here."""
-        return self._descriptor
+        """Give it as it is deployed now."""
+        return self._cloud.descriptor
 
 
 @dataclass(slots=True)
@@ -52,10 +53,12 @@ class Host:
     name: str
     cloud: Cloud
     schedule: Schedule
-    root: Path
+    disk: Disk
     base: Path
     skew: float
     rng: random.Random
+    excludes: int = 0
+    """Which of `EXCLUDES` is configured now."""
     processes: int = 0
     running: Event | None = None
     """Asks the daemon that runs to stop."""
@@ -74,12 +77,16 @@ class Host:
         """Begin a sync in a process of its own."""
         return self._start(lambda site, _: self._finish(site.sync()))
 
+    def audit(self, *, deep: bool) -> Process:
+        """Begin an audit that mends, in a process of its own."""
+        return self._start(lambda site, _: self._finish(site.repair(deep=deep)))
+
     def daemon(self) -> Process:
         """Begin a daemon; it runs until it is asked to stop."""
 
         def run(site: Site, clock: HostClock) -> None:
             descriptor = self.cloud.descriptor
-            opened = OpenSite(site, descriptor, _Source(descriptor), StateDirectory(self.state))
+            opened = OpenSite(site, descriptor, _Source(self.cloud), StateDirectory(self.state))
             teller = Teller(self.cloud.requests.tell)
             run_daemon(opened, self._config(), teller, cast("Any", clock))
 
@@ -96,11 +103,22 @@ class Host:
                 assert stop is not None
                 seconds = self.rng.random() * 400.0
                 scheduler.at(scheduler.now + seconds, stop.set)
+            elif self.rng.random() < self.schedule.audits:
+                process = self.audit(deep=self.rng.random() < 0.5)
             else:
                 process = self.sync()
             scheduler.join(process)
             idle = min(2 * idle, 16.0) if self.last and self.last.run is None and not self.last.deferred else 1.0
             scheduler.sleep(self.rng.random() * min(self.schedule.pauses * idle, 90.0))
+
+    def approve(self) -> bool:
+        """Let the deletes go that the last sync held; tells whether there were any."""
+        held = self.last.held if self.last else 0
+        if held:
+            self.cloud.counts["deletes approved"] += held
+            self.cloud.requests.tell(f"approves {held} deletes on host {self.name}")
+            StateDirectory(self.state).approve(held)
+        return bool(held)
 
     def _start(self, work: Callable[[Site, HostClock], None]) -> Process:
         scheduler = self.cloud.scheduler
@@ -109,6 +127,7 @@ class Host:
         process = Process(
             f"agent {self.name}{self.processes}", self.schedule.agent_tempo * self.rng.choice((0.3, 1.0, 1.0))
         )
+        process.born = self.disk.clock()
         self.running = Event(scheduler)
         clock = HostClock(scheduler, self.skew, self.running, self.cloud.requests)
         self.cloud.counts["agents started"] += 1
@@ -125,7 +144,7 @@ class Host:
 
         services = Services(
             AgentIndex(asking, cloud.table),
-            AgentObjects(asking, cloud.bucket),
+            AgentObjects(asking, cloud.bucket, self.schedule.part_checksums),
             AgentQueues(asking, cloud.queues, cloud.descriptor),
             clock,
             cast("Any", Executor(cloud.scheduler)),
@@ -151,20 +170,23 @@ class Host:
 
     def _finish(self, summary: Summary) -> None:
         self.last, self.ended = summary, self.cloud.scheduler.now
+        self.cloud.counts["audits that mend"] += summary.differences is not None
+        self.cloud.counts["differences found"] += summary.differences or 0
+        self.cloud.counts["deletes held"] += summary.held
         self.cloud.counts["recoveries"] += summary.recovered and summary.run is not None
         self.cloud.requests.tell(f"ends: {summary.line()}")
 
     def _config(self) -> Config:
         return Config(
             "www",
-            self.root,
+            self.disk.root,
             self.state,
             interval=max(self.schedule.pauses, 15.0),
             settle=self.schedule.settle,
             workers=4,
             lease=LEASE,
-            brake=Brake(files=10_000),
-            exclude=EXCLUDES,
+            brake=Brake(files=self.schedule.brake, percent=PERCENT),
+            exclude=EXCLUDES[self.excludes],
         )
 
     def _spoil_the_cache(self) -> None:

@@ -22,7 +22,8 @@ class Version:
     metadata: Mapping[str, str]
     modified: float
     etag: str = ""
-    crc64nvme: int = 0
+    crc64nvme: int | None = None
+    """As S3 shows it: only of what was put with it, and of its copies."""
 
 
 @dataclass(slots=True)
@@ -62,22 +63,28 @@ class Bucket:
         headers: Mapping[str, str],
         metadata: Mapping[str, str],
         *,
+        checksum: int | None = None,
+        parts: int = 0,
         if_match: str | None = None,
         if_none_match: bool = False,
     ) -> None:
-        """Put an object; raises PreconditionFailedError."""
+        """Put an object, perhaps in parts or with its CRC-64/NVME; raises PreconditionFailedError.
+
+        A client that says nothing of checksums sends a CRC-32, and S3 then keeps that one alone:
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html.
+        """
         current = self.current(key)
         if if_none_match and current is not None:
             raise PreconditionFailedError(key)
         if if_match is not None and (current is None or current.etag != if_match):
             raise PreconditionFailedError(key)
         assert len(key.encode()) <= 1024
-        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-        self._add(key, body, dict(headers), dict(metadata), etag, crc64nvme(body))
+        etag = f'"{_md5(body)}-{parts}"' if parts else f'"{_md5(body)}"'
+        self._add(key, body, dict(headers), dict(metadata), etag, checksum)
 
     def put_marker(self, key: str) -> None:
         """Put a delete marker, whatever is there."""
-        self._add(key, None, {}, {}, "", 0)
+        self._add(key, None, {}, {}, "", None)
 
     def remove_version(self, key: str, version_id: str) -> None:
         """Remove a version for good; one that is gone is no error."""
@@ -93,8 +100,16 @@ class Bucket:
         return current
 
     def write_copy(self, source: Version, key: str) -> None:
-        """Put a copy with all that the source has."""
-        self._add(key, source.body, source.headers, source.metadata, source.etag, source.crc64nvme)
+        """Put a copy with all that the source has, as one part.
+
+        Of a source whose checksum is one of its parts', S3 computes that of the whole for the copy:
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html.
+        """
+        assert source.body is not None
+        in_parts = "-" in source.etag
+        checksum = crc64nvme(source.body) if in_parts and source.crc64nvme is None else source.crc64nvme
+        etag = f'"{_md5(source.body)}"' if in_parts else source.etag
+        self._add(key, source.body, source.headers, source.metadata, etag, checksum)
 
     def page(self, prefix: str, after: str, size: int) -> list[tuple[str, Version]]:
         """Give a page of the listing: current objects in the order of their keys' UTF-8 bytes."""
@@ -109,7 +124,7 @@ class Bucket:
         headers: Mapping[str, str],
         metadata: Mapping[str, str],
         etag: str,
-        crc: int,
+        crc: int | None,
     ) -> None:
         self._ids += 1
         new = Version(f"v{self._ids}", body, headers, metadata, self.now(), etag, crc)
@@ -117,3 +132,7 @@ class Bucket:
         self.authors[new.id] = self.author()
         self.touched.setdefault(self.author(), set()).add(key)
         self.changed(key, self.current(key))
+
+
+def _md5(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()

@@ -1,22 +1,15 @@
 """A schedule: all that is decided before it runs. The same schedule and order run the same way again."""
 
-import random
 from dataclasses import dataclass
 from typing import Final
 
-from tests.simulation.faults import FAULT_KINDS, SHARP_WORDS, FaultKind, Targets
-from tests.simulation.users import Edit, draw_edits, tell_story
+from siteferry_contract.keys import Encoding
+from tests.simulation.cues import Steer
+from tests.simulation.faults import FaultKind, Targets
+from tests.simulation.users import Edit
 
 LEASE: Final = 60.0
-
-
-_CUES: Final[dict[FaultKind, str]] = {
-    "throttle": "503",
-    "error": "500, ",
-    "time-out": "no answer",
-    "crash": "DIES",
-    "suspend": "suspended",
-}
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,61 +47,36 @@ class Schedule:
     """Seconds by which the hosts' clocks are off, one way and the other."""
     chunked: bool
     """Files are uploaded in parts."""
+    part_checksums: bool
+    """S3 has a checksum of the whole of what was uploaded in parts."""
     prefix: str
+    encoding: Encoding
     pages: bool
     redrives: bool
     outage: tuple[float, float]
     """Seconds from the begin: when handlers reach nothing."""
     visits: float
     """Chance that a change of an object is seen by a visitor, before and after."""
+    brake: int
+    """Files that may be deleted within a day without a person's word."""
+    approves: float
+    """Chance that an operator who looks approves what is held; at last they do."""
+    rules: tuple[tuple[float, int], ...]
+    """When other header rules are deployed, in seconds from the begin, and which of `HEADER_RULES`."""
+    reforms: tuple[tuple[float, int], ...]
+    """When other copy rules are deployed, or directory pages are turned on or off, and which of `REFORMS`."""
+    meddling: tuple[float, ...]
+    """When somebody changes the bucket behind the site's back."""
+    audits: float
+    """Chance that an agent audits and mends."""
+    excludes: tuple[tuple[float, int], ...]
+    """When the hosts' excludes change, and to which of `EXCLUDES`."""
+    small: int
+    """Entries of a leaf, leaves of a transaction and names of a message at most; 0: as they are."""
+    steers: tuple[Steer, ...] = ()
+    """Requests that are met on purpose."""
 
-
-def draw(seed: int, *, story: bool = False) -> Schedule:
-    """Draw a schedule; `story`: one of those that the protocol is about, and not just anything."""
-    rng = random.Random(seed)
-    focused = rng.random() < 0.65
-    faults = tuple(kind for kind in FAULT_KINDS if rng.random() < 0.6)
-    hosts = rng.choice((1, 1, 1, 2))
-    sharp: tuple[str, FaultKind, int] | None = None
-    if rng.random() < 0.6:
-        kinds: tuple[FaultKind, ...] = ("crash", "crash", "time-out", "suspend" if hosts > 1 else "error")
-        sharp = rng.choice(SHARP_WORDS), rng.choice(kinds), rng.choice((0, 0, 1, 2, 4))
-    cue = _CUES[sharp[1]] if sharp else ""
-    edits = draw_edits(rng, rng.choice((3, 5, 8, 12)), users=rng.choice((1, 1, 2, 3)), focused=focused, failing=cue)
-    prefix = rng.choice(("", "", "some/prefix/"))
-    pauses = rng.choice((2.0, 10.0, 60.0))
-    tempos = rng.choice((0.2, 1.0, 3.0, 3.0)), rng.choice((0.2, 0.5, 2.0))
-    story = story or rng.random() < 0.4
-    if story:
-        path = rng.choice((b"a.txt", b"docs/a.txt", b"docs/a.txt", b"d/index.html"))
-        edits = tell_story(rng, path, cue or "closing")
-        pauses = rng.choice((1.0, 4.0))
-        tempos = rng.choice(((3.0, 0.2), (0.2, 2.0), (1.0, 1.0)))
-        if sharp and sharp[0] == "PUT":
-            sharp = f"{prefix}{path.decode()} b'", sharp[1], rng.choice((0, 1, 1, 2))
-    return Schedule(
-        seed=seed,
-        order=0,
-        edits=edits,
-        faults=faults,
-        targets=rng.choice(("agent", "agent", "handler", "both")),
-        sharp=sharp,
-        rate=rng.choice((0.0, 0.02, 0.05, 0.15)),
-        budget=rng.choice((1, 3, 6, 12)),
-        hosts=hosts,
-        daemons=0.0 if story else rng.choice((0.0, 0.3, 1.0)),
-        pauses=pauses,
-        agent_tempo=tempos[0],
-        handler_tempo=tempos[1],
-        held=rng.choice((0.0, 0.5, 0.9)),
-        cache_faults=rng.choice((0.0, 0.0, 0.3)),
-        settle=rng.choice((1.0, 1.0, 3.0, 10.0)),
-        own_clock=rng.random() < 0.3,
-        skew=rng.choice((0.0, 5.0, 800.0)) * rng.choice((-1, 1)),
-        chunked=rng.random() < 0.2,
-        prefix=prefix,
-        pages=rng.random() < 0.8,
-        redrives=rng.random() < 0.5,
-        outage=(rng.random() * 100, rng.choice((0.0, 0.0, 0.0, 300.0, 1500.0))),
-        visits=rng.choice((0.0, 0.3, 0.6)),
-    )
+    @property
+    def ends_with_an_audit(self) -> bool:
+        """Whether only an audit that mends can bring all to what it must be."""
+        return bool(self.meddling or self.reforms)

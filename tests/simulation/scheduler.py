@@ -31,6 +31,8 @@ class Process:
 
     def __init__(self, name: str, tempo: float = 1.0) -> None:
         self.name, self.tempo = name, tempo
+        self.born = 0.0
+        """By the clock of the tree's host, for who looks at the tree."""
         self.dead = False
         self.asleep_until = 0.0
         self.tasks: list[Task] = []

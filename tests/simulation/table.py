@@ -1,7 +1,7 @@
 """The index table in memory: items as DynamoDB has them, conditions, transactions, the size limit."""
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any, Final
@@ -9,7 +9,8 @@ from typing import Any, Final
 from siteferry.errors import IndexDamagedError
 from siteferry.head import Head, head_to_item, item_to_head
 from siteferry_contract.index import is_leaf, item_to_leaf, leaf_to_item
-from siteferry_contract.leaf import FileEntry, Leaf
+from siteferry_contract.keys import join
+from siteferry_contract.leaf import Entry, FileEntry, Leaf, sort_name
 
 MAX_ITEM_BYTES: Final = 400_000
 MAX_TRANSACTION: Final = 100
@@ -22,6 +23,12 @@ class Table:
 
     head_item: dict[str, Any] | None = None
     items: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    opened: Callable[[], None] = lambda: None
+    """Hears of every run that is opened."""
+    committed: Callable[[Mapping[str, FileEntry], Mapping[str, FileEntry]], None] = lambda _before, _after: None
+    """Hears of every commit: the files of its directories before and after."""
+    _decoded: dict[tuple[str, str], tuple[Mapping[str, Any], Leaf]] = field(default_factory=dict)
+    """Leaves by key, with the items that they were decoded from."""
 
     @property
     def head(self) -> Head | None:
@@ -41,6 +48,8 @@ class Table:
         if any(there.get(name) != expected.get(name) for name in _COMPARED):
             return False
         self.head_item = head_to_item(new)
+        if new.run != old.run:
+            self.opened()
         return True
 
     def transact(self, leaves: Sequence[Leaf], token: str) -> bool:
@@ -52,12 +61,19 @@ class Table:
         assert all(len(item["blob"]["B"]) + 4096 < MAX_ITEM_BYTES for item in items)
         if (self.head_item or {}).get("lease_token") != {"S": token}:
             return False
+        directories = sorted({leaf.directory for leaf in leaves})
+        before = self.files(directories)
         self.items.update(zip(keys, items, strict=True))
+        self.committed(before, self.files(directories))
         return True
 
     def leaf_at(self, key: tuple[str, str]) -> Leaf:
         """Give one leaf by its key."""
-        return item_to_leaf(self.items[key])
+        item = self.items[key]
+        known = self._decoded.get(key)
+        if known is None or known[0] is not item:
+            known = self._decoded[key] = item, item_to_leaf(item)
+        return known[1]
 
     def leaf_for(self, directory: str, name: str) -> Leaf | None:
         """Give the leaf with the greatest bound that is not above a name."""
@@ -77,13 +93,23 @@ class Table:
         """Give the keys of the leaves in order; a handler may have items of its own beside them."""
         return sorted(key for key, item in self.items.items() if is_leaf(item))
 
-    def files(self) -> dict[str, FileEntry]:
-        """Give every live key with its entry."""
-        found: dict[str, FileEntry] = {}
-        leaves = self.all()
-        for leaf, following in zip_longest(leaves, leaves[1:]):
-            end = following.bound if following and following.directory == leaf.directory else None
-            for name, entry in leaf.files.items():
-                if end is None or name < end:
-                    found[f"{leaf.directory}/{name}" if leaf.directory else name] = entry
-        return found
+    def entries(self, directory: str) -> dict[str, Entry]:
+        """Give the entries of a directory by sort name. What a leaf has from the next one's bound on is out of date."""
+        leaves = self.directory(directory)
+        return {
+            sort_name(entry): entry
+            for leaf, following in zip_longest(leaves, leaves[1:])
+            for entry in leaf.entries
+            if following is None or sort_name(entry) < following.bound
+        }
+
+    def files(self, directories: Sequence[str] | None = None) -> dict[str, FileEntry]:
+        """Give every live key with its entry, or those of some directories."""
+        if directories is None:
+            directories = sorted({leaf.directory for leaf in self.all()})
+        return {
+            join(directory, entry.name): entry
+            for directory in directories
+            for entry in self.entries(directory).values()
+            if isinstance(entry, FileEntry)
+        }

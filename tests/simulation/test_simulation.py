@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation.schedule import draw
+from tests.simulation.generator import draw
 from tests.simulation.world import run_schedule
 
 BATCHES = 6

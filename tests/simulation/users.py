@@ -11,18 +11,22 @@ from tests.simulation.disk import Disk
 
 EditKind = Literal[
     "write", "in steps", "hidden", "again", "delete", "rename", "make directory", "remove tree", "swap", "backdate",
-    "same size", "symlink", "directory symlink",
+    "same size", "symlink", "directory symlink", "visit", "forbid", "allow", "unmount", "mount",
 ]  # fmt: skip
 EDIT_KINDS: Final[tuple[EditKind, ...]] = get_args(EditKind)
-_WEIGHTS: Final = (6, 3, 2, 3, 8, 3, 1, 3, 2, 1, 2, 1, 1)
-_FOCUSED: Final = (12, 1, 1, 2, 12, 1, 0, 2, 1, 0, 2, 0, 0)
+_WEIGHTS: Final = (6, 3, 2, 3, 8, 3, 1, 3, 2, 1, 2, 1, 1, 2, 1, 1, 0.4, 0.6)
+_FOCUSED: Final = (12, 1, 1, 2, 12, 1, 0, 2, 1, 0, 2, 0, 0, 2, 0, 0, 0, 0)
+_ON_DIRECTORIES: Final = frozenset({"make directory", "remove tree", "directory symlink"})
+_ON_EITHER: Final = frozenset({"rename", "forbid", "allow"})
 CUES: Final = ("opening", "has put", "commits", "commits", "sends", "closing", "DIES", "no answer", "delete marker")
 
 FILES: Final = (
     b"a.txt", b"b.html", b"index.html", b"d/a.txt", b"d/index.html", b"d/e/a.txt", b"d/e/index.html",
-    b"docs/a.txt", b"docs/index.html", b"docs/s/a.txt", b"x", b"x/a.txt", b"d/caf\xe9 1~*.txt", b"mirror/docs/a.txt",
+    b"docs/a.txt", b"docs/index.html", b"docs/s/a.txt", b"x", b"x/a.txt",
+    b"d/caf\xe9 1~*.txt", b"d/caf\xc3\xa9 1~*.txt", b"caf\xe9/a.txt", b"caf\xc3\xa9/a.txt", b"caf\xc3\xa9",
+    b"mirror/docs/a.txt",
 )  # fmt: skip
-DIRECTORIES: Final = (b"d", b"d/e", b"docs", b"docs/s", b"x", b"empty", b"mirror")
+DIRECTORIES: Final = (b"d", b"d/e", b"docs", b"docs/s", b"x", b"empty", b"mirror", b"caf\xe9")
 OLD: Final = 946_684_800 * 10**9
 """An mtime long ago, in nanoseconds since 1970."""
 BODIES: Final = (b"A1A1", b"B2B2", b"C3C3")
@@ -40,7 +44,8 @@ class Edit:
     body: bytes
     old: bool
     cue: str = ""
-    """What the user waits for, at most `after` seconds: a word of the story."""
+    """What the user waits for, at most `after` seconds: regular expressions of lines of the story, one after the other,
+    with " then " between."""
 
     def describe(self) -> str:
         """Say it."""
@@ -51,8 +56,6 @@ class Edit:
                 text = f"renames {self.path!r} to {self.other!r}"
             case _:
                 text = f"{self.kind}: {self.path!r}"
-        if self.cue:
-            text += f" (on cue: {self.cue})"
         return text + (" with an old mtime" if self.old else "")
 
 
@@ -71,7 +74,7 @@ def draw_edits(rng: random.Random, count: int, users: int, *, focused: bool, fai
     for _ in range(count):
         kind = rng.choices(EDIT_KINDS, weights)[0]
         path, other = rng.choice(files), rng.choice(files)
-        if kind in ("make directory", "remove tree", "directory symlink") or (kind == "rename" and rng.random() < 0.6):
+        if kind in _ON_DIRECTORIES or (kind in _ON_EITHER and rng.random() < 0.6):
             path = rng.choice((*directories, *directories, rng.choice(DIRECTORIES)))
             other = rng.choice((*directories, *DIRECTORIES))
         after = rng.random() * (scale if rng.random() < 0.9 else 600.0)
@@ -123,8 +126,16 @@ def tell_story(rng: random.Random, path: bytes, fault: str) -> tuple[Edit, ...]:
 class User:
     """Carries edits out."""
 
-    def __init__(self, disk: Disk, sleep: Callable[[float], None], rng: random.Random, settle: float) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        sleep: Callable[[float], None],
+        rng: random.Random,
+        settle: float,
+        visit: Callable[[bytes], None],
+    ) -> None:
         self._disk, self._sleep, self._rng, self._settle = disk, sleep, rng, settle
+        self._visits = visit
 
     def do(self, edit: Edit) -> bool:
         """Carry an edit out; tells whether that worked."""
@@ -185,10 +196,12 @@ class User:
 
     def _delete(self, edit: Edit) -> None:
         os.unlink(self._disk.path(edit.path))
+        self._disk.vanished(edit.path)
 
     def _rename(self, edit: Edit) -> None:
         os.makedirs(os.path.dirname(self._disk.path(edit.other)), exist_ok=True)
         os.rename(self._disk.path(edit.path), self._disk.path(edit.other))
+        self._disk.vanished(edit.path)
         self._disk.changed(edit.other)
 
     def _make_directory(self, edit: Edit) -> None:
@@ -203,6 +216,7 @@ class User:
             for name in names:
                 with suppress(OSError):
                     os.unlink(os.path.join(at, name))
+                    self._disk.vanished(os.path.relpath(os.path.join(at, name), os.fsencode(self._disk.root)))
                 if self._rng.random() < 0.3:
                     self._sleep(self._rng.random())
             for name in directories:
@@ -225,7 +239,24 @@ class User:
         """The file becomes a symlink to something outside the root."""
         full = self._disk.path(edit.path)
         os.unlink(full)
+        self._disk.vanished(edit.path)
         os.symlink(os.fsencode(self._disk.base) + b"/outside/secret.html", full)
+
+    def _visit(self, edit: Edit) -> None:
+        """Ask the CDN for it."""
+        self._visits(edit.path)
+
+    def _forbid(self, edit: Edit) -> None:
+        self._disk.forbid(edit.path)
+
+    def _allow(self, edit: Edit) -> None:
+        self._disk.allow(edit.path)
+
+    def _unmount(self, _: Edit) -> None:
+        self._disk.unmount()
+
+    def _mount(self, _: Edit) -> None:
+        self._disk.mount()
 
     def _directory_symlink(self, edit: Edit) -> None:
         full = self._disk.path(edit.path)

@@ -20,26 +20,33 @@ import siteferry.publish
 import siteferry.recheck
 import siteferry.run
 import siteferry.scan
+import siteferry.state
 import siteferry.tree
 from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import path_to_key
 from siteferry_contract.objects import is_generated
 from siteferry_lambdas.mirror import original_of
-from tests.simulation.cloud import Cloud, describe_site
+from tests.simulation.cloud import Cloud
 from tests.simulation.disk import Disk, SimulatedOs
 from tests.simulation.faults import Faults, Requests
 from tests.simulation.hosts import Host
 from tests.simulation.invariant import violations
+from tests.simulation.meddler import FOREIGN
 from tests.simulation.mutations import MUTATIONS
+from tests.simulation.operators import Operator
 from tests.simulation.s3 import Version
 from tests.simulation.schedule import LEASE, Schedule
 from tests.simulation.scheduler import Event, Future, Lock, Process, Scheduler, StuckError, Thread
+from tests.simulation.settings import EXCLUDES, describe_site, small_limits
 from tests.simulation.users import Edit, User
+from tests.simulation.watch import Watch
 
 BEGIN = 1_800_000_000.0
 """Seconds since 1970."""
 ROUNDS = 25
 """Syncs after everything else ended, in which the site must come to rest."""
+AUDITS = 3
+"""At most, for what was done behind the site's back. All but the last may have to ask for an approval."""
 
 
 @dataclass(slots=True)
@@ -69,21 +76,29 @@ class World:
         self.cloud = Cloud(
             self.scheduler,
             self.requests,
-            describe_site(schedule.prefix, pages=schedule.pages),
+            describe_site(schedule.prefix, pages=schedule.pages, encoding=schedule.encoding),
             counts,
             rng,
             schedule,
         )
         self.cloud.bucket.changed = self._changed
-        self.disk = Disk(base, schedule.prefix, lambda: self.scheduler.now + schedule.skew, self._pause)
+        clock = lambda: self.scheduler.now + schedule.skew  # noqa: E731
+        self.disk = Disk(base, schedule.prefix, schedule.encoding, clock, self._pause)
         self.disk.make()
+        excludes = {0, *(number for _, number in schedule.excludes)}
+        self.watch = Watch(self.scheduler, self.disk, schedule.brake, self.result.failures.append, excludes)
+        self.cloud.table.committed = self.watch.committed
+        self.cloud.table.opened = lambda: self.watch.opened(len(self.cloud.table.files()))
         skews = (schedule.skew, -schedule.skew)
         self.hosts = [
-            Host(name, self.cloud, schedule, self.disk.root, base, skew, rng)
+            Host(name, self.cloud, schedule, self.disk, base, skew, rng)
             for name, skew in list(zip("AB", skews, strict=True))[: schedule.hosts]
         ]
         self.rng = rng
         self._quiet = False
+        self.operator = Operator(
+            schedule, self.scheduler, self.cloud, self.hosts, rng, counts, self.watch.hear_of_an_approval
+        )
         self.requests.cues.steer(schedule.steers)
 
     def tell(self, text: str) -> None:
@@ -99,11 +114,13 @@ class World:
             with self._real_code():
                 self._live()
                 self._come_to_rest()
+                if self.schedule.ends_with_an_audit:
+                    self._mend()
+            self.result.failures += [f"ESCAPED: {text}" for text in self.scheduler.escaped]
             if not self.result.failures:
-                self.result.failures += violations(self.disk, self.cloud)
+                self.result.failures += violations(self.disk, self.cloud, EXCLUDES[self.hosts[0].excludes])
         except StuckError as error:
             self.result.failures.append(f"STUCK: {error}")
-        self.result.failures += [f"ESCAPED: {text}" for text in self.scheduler.escaped]
         return self.result
 
     # ---- phases
@@ -120,14 +137,14 @@ class World:
             process = Process(f"host {host.name}")
             scheduler.spawn(process, partial(host.loop, lambda: self._quiet), self.rng.random() * 30)
             hosts.append(process)
-        if schedule.redrives:
-            scheduler.spawn(Process("operator"), self._operate)
+        self.operator.begin(BEGIN)
         scheduler.run(lambda: all(user.ended for user in users))
         end = scheduler.now + self.rng.random() * self.rng.choice((1.0, 100.0, 500.0))
         scheduler.at(end, lambda: None)
         scheduler.run(lambda: scheduler.now >= end)
-        self._quiet = True
+        self._quiet = self.operator.quiet = True
         self.faults.on = False
+        self.disk.repair()
         self.requests.cues.release()
         self.cloud.queues.calm = True
         for host in self.hosts:
@@ -145,15 +162,27 @@ class World:
             redriven = self.cloud.queues.redrive() if n > 1 else 0
             scheduler.run()
             summary = host.last
-            if summary and summary.run is None and not redriven and not summary.deferred and not self._dead():
+            approved = self.operator.approve(host)
+            at_rest = summary and summary.run is None and not summary.deferred and not summary.failures
+            if at_rest and not redriven and not approved and not self._dead():
                 return
             scheduler.now += self.schedule.settle + LEASE / 2
             if self.scheduler.escaped:
                 return
         self.result.failures.append(
             f"NO REST: after {ROUNDS} more syncs: {summary.line() if summary else 'the last one failed'}"
-            f", {self._dead()} dead letters"
+            f" {summary.failures if summary else ''}, {self._dead()} dead letters"
         )
+
+    def _mend(self) -> None:
+        host = max(self.hosts, key=lambda host: host.ended)
+        for _ in range(AUDITS):
+            process = host.audit(deep=True)
+            self.scheduler.run(lambda process=process: process.ended)  # type: ignore[misc]
+            self.scheduler.run()
+            if not self.operator.approve(host):
+                break
+        self._come_to_rest()
 
     def _dead(self) -> int:
         return sum(map(len, self.cloud.queues.dead.values()))
@@ -177,14 +206,10 @@ class World:
         else:
             self.scheduler.sleep(edit.after)
 
-    def _operate(self) -> None:
-        while not self._quiet:
-            self.scheduler.sleep(self.rng.random() * self.rng.choice((30.0, 200.0, 1000.0)))
-            if self.cloud.queues.redrive():
-                self.tell("redrives the dead letters")
-
     def _changed(self, key: str, current: Version | None) -> None:
         """Look at what readers get from now on, and let visitors get it."""
+        if current is not None and current.body == FOREIGN:
+            return
         if current is not None and current.body is not None and not is_generated(current.metadata):
             own = self.cloud.descriptor
             source = original_of(key, own.prefix, own.copy_rules) or key
@@ -229,11 +254,15 @@ class World:
             for module in (siteferry.tree, siteferry.scan, siteferry.recheck):
                 stack.enter_context(patch.object(module, "os", simulated))
             stack.enter_context(patch.object(siteferry.lease, "threading", threading))
+            now = SimpleNamespace(time=lambda: scheduler.now)
+            stack.enter_context(patch.object(siteferry.state, "time", now))
             stack.enter_context(patch.object(siteferry.run, "wait", wait))
             own_clock = self.schedule.own_clock or self.schedule.hosts > 1
             stack.enter_context(patch.object(siteferry.look, "has_own_clock", lambda _: own_clock))
             if self.schedule.chunked:
                 stack.enter_context(patch.object(siteferry.publish, "WHOLE_BYTES", 3))
+            for change in small_limits(self.schedule.small) if self.schedule.small else ():
+                stack.enter_context(change)
             for change in MUTATIONS[self._mutation]() if self._mutation else ():
                 stack.enter_context(change)
             yield
