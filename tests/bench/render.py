@@ -1,0 +1,140 @@
+"""docs/benchmarks.md from what was saved."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from tests.bench.bill import DYNAMODB_WRITE_UNIT, PRICES, median_dollars
+from tests.bench.goals import LEASE_SECONDS, RENEWALS, SITE, Goal, judge, judge_growth
+from tests.bench.plot import Series, plot
+from tests.bench.results import Result
+from tests.bench.table import TITLES, table, title
+from tests.bench.workbench import LIMIT_TWO
+
+PLOT: Final = "benchmarks.svg"
+_BUSY: Final = 0.8
+"""Of the time: a server at work for more than this holds its client up."""
+_PLOTTED: Final = ("nochange", "changed", "first")
+_INTRODUCTION: Final = """\
+# What it costs to keep a bucket up to date
+
+Written by `uv run python -m tests.bench render` from the last results; `make bench` measures anew. One case at one
+size, with the goals judged:
+
+    uv run python -m tests.bench nochange --files 100000 --rounds 3 --peers rclone,s5cmd,awscli,s3cmd --check
+
+All tools work on the same tree and the same server, in the same run, in turn, round by round; the tables show medians.
+The tree is made up, skewed as real ones are: a fifth of the files in four directories, the others in many small ones,
+3.7 KB a file. The server keeps names, sizes and checksums in memory, and answers through TLS on this machine: there is
+no network, so wall times say little about a real one. siteferry runs by its own command, with every safety rule on.
+
+- **CPU**: seconds, user and system, of all processes of a tool. **RSS**: the peak of their sum; what two processes
+  share counts in each, unlike in **PSS**.
+- siteferry's deletes are jobs, which the handlers carry out: they are not in its requests. Of the peers they are.
+- The peers are tuned: rclone by `--fast-list --update --use-server-modtime --s3-no-head`, s3cmd by its cache of MD5s.
+  Of s5cmd a part goes into TLS handshakes: it keeps two idle connections, whatever its number of workers.
+- After each change it is checked that the bucket is what the tree is.
+"""
+
+
+def render(results: Sequence[Result], docs: Path) -> None:
+    """Write the page and its plot."""
+    (docs / PLOT).write_text(plot(_panels(results)))
+    (docs / "benchmarks.md").write_text("\n".join(_page(results)) + "\n")
+
+
+def _page(results: Sequence[Result]) -> Iterator[str]:
+    yield _INTRODUCTION
+    yield f"![CPU seconds against files, of siteferry and its peers]({PLOT})\n"
+    for files in sorted({result.files for result in results}):
+        for case in TITLES:
+            for result in results:
+                if (result.files, result.case) == (files, case):
+                    yield from _section(result)
+    yield from _goals("Growth", judge_growth(results))
+    yield from _bill(results)
+    yield from _machine(results)
+
+
+def _section(result: Result) -> Iterator[str]:
+    yield f"## {title(result)}\n"
+    yield from table(result)
+    rounds = len(result.rows[SITE])
+    load = " to ".join(f"{load:.1f}" for load in result.load)
+    sparse = ", sparse files" if result.sparse else ""
+    yield f"\n{rounds} round{'s' if rounds > 1 else ''}, {result.date}, load average {load}{sparse}."
+    if held_up := [tool for tool, rows in result.rows.items() if _is_held_up(rows)]:
+        yield f"The server was what these waited for, so their wall time is its own: {', '.join(held_up)}."
+    yield ""
+    yield from _goals("", judge(result))
+
+
+def _is_held_up(rows: Sequence[Mapping[str, Any]]) -> bool:
+    busy = sum(row.get("server_cpu", 0) for row in rows)
+    return bool(busy > _BUSY * sum(row["wall"] for row in rows))
+
+
+def _goals(heading: str, goals: Sequence[Goal]) -> Iterator[str]:
+    if goals and heading:
+        yield f"## {heading}\n"
+    yield from (f"- {goal.line()}" for goal in goals)
+    if goals:
+        yield ""
+
+
+def _bill(results: Sequence[Result]) -> Iterator[str]:
+    sizes = [result.files for result in results if result.case == "first"]
+    if not sizes:
+        return
+    files = max(sizes)
+    found = {result.case: result for result in results if result.files == files}
+    yield f"## The bill, at {files:,} files\n"
+    yield f"By the requests counted; storage and what the handlers do are not in it.\n{PRICES}.\n"
+    yield "| | siteferry | awscli, from cron |"
+    yield "|---|---:|---:|"
+    for text, case, times in _BILLED:
+        if case in found:
+            shown = [
+                f"${median_dollars(found[case], tool) * times:,.2f}" if tool in found[case].rows else ""
+                for tool in (SITE, "awscli")
+            ]
+            yield f"| {text} | {' | '.join(shown)} |"
+    renewals = _MINUTES * 60 / LEASE_SECONDS * RENEWALS
+    yield f"| a month of the daemon's lease renewals | ${renewals * DYNAMODB_WRITE_UNIT:,.2f} | |"
+    yield ""
+
+
+_MINUTES: Final = 30 * 24 * 60
+_BILLED: Final = (
+    ("a first sync", "first", 1),
+    ("a month of one-minute runs without a change", "nochange", _MINUTES),
+    ("a month with 1 % changed once a day", "changed", 30),
+    ("10,000 changes, each in a run of its own", "one", 10_000),
+)
+
+
+def _machine(results: Sequence[Result]) -> Iterator[str]:
+    if not results:
+        return
+    last = max(results, key=lambda result: result.date)
+    yield "## Machine and versions\n"
+    yield from (f"- {name}: {value}" for name, value in last.machine.items())
+    versions: dict[str, str] = {}
+    for result in sorted(results, key=lambda result: result.date):
+        versions |= result.versions
+    yield from (f"- {name}: {version}" for name, version in versions.items())
+
+
+def _panels(results: Sequence[Result]) -> dict[str, Series]:
+    panels: dict[str, Series] = {}
+    for case in _PLOTTED:
+        series: dict[str, list[tuple[float, float]]] = {}
+        for result in sorted(results, key=lambda result: result.files):
+            for tool in result.rows:
+                if result.case == case and tool != LIMIT_TWO:
+                    series.setdefault(tool, []).append((result.files, result.median(tool, "cpu")))
+            if (case, result.case) == ("nochange", "daemon"):
+                series.setdefault("a daemon's cycle", []).append((result.files, result.median(SITE, "cpu")))
+        if series:
+            panels[TITLES[case]] = series
+    return panels

@@ -1,0 +1,91 @@
+"""The benchmark itself, on a small tree: what it counts is right, and what it says can be relied on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bench.__main__ import run_case
+from tests.bench.goals import SITE, judge
+from tests.bench.render import render
+from tests.bench.results import Result, load
+from tests.bench.tree import edit_tree, make_tree, walk
+from tests.bench.workbench import Workbench, WrongError, open_workbench
+
+FILES = 500
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workbench]:
+    """A small tree, its server, and siteferry alone."""
+    with open_workbench(FILES, [], tmp_path_factory.mktemp("cache")) as opened:
+        yield opened
+
+
+def test_a_first_sync_makes_one_put_a_file(bench: Workbench, tmp_path: Path) -> None:
+    """All files are put once, nothing else is asked of S3, and what it cost is told and saved."""
+    result = run_case(bench, "first", 1)
+    requests = result.requests(SITE)
+    assert {name: count for name, count in requests.items() if name.startswith("s3.")} == {"s3.PutObject": FILES}
+    (row,) = result.rows[SITE]
+    assert row["cpu"] > 0
+    assert row["rss"] >= row["largest"] > 0
+    result.save(tmp_path)
+    assert [one.requests(SITE) for one in load(tmp_path)] == [requests]
+
+
+def test_a_run_without_a_change_reads_the_descriptor_and_the_head(bench: Workbench) -> None:
+    """It makes these two requests, whatever the tree's size."""
+    result = run_case(bench, "nochange", 1)
+    assert result.requests(SITE) == {"ssm.GetParameter": 1, "dynamodb.GetItem": 1}
+
+
+def test_what_changed_is_published_and_nothing_else(bench: Workbench) -> None:
+    """Of 1 % changed, one PUT for each file written; the bucket is checked against the tree."""
+    result = run_case(bench, "changed", 1)
+    assert 1 <= result.requests(SITE)["s3.PutObject"] <= FILES / 100
+
+
+def test_a_wrong_object_is_noticed(bench: Workbench) -> None:
+    """A bucket that is not the tree's fails the case: speed without the effect counts for nothing."""
+    bench.bring_to_par()
+    made = bench.root / "not-published.html"
+    made.write_text("new")
+    with pytest.raises(WrongError, match=r"not-published\.html is not there"):
+        bench.verify(bench.site)
+    made.unlink()
+
+
+def test_a_missed_goal_is_named() -> None:
+    """A request too many without a change is a goal missed."""
+    row = {"cpu": 1.0, "wall": 1.0, "rss": 1, "largest": 1, "requests": {"dynamodb.GetItem": 1, "s3.ListObjectsV2": 1}}
+    result = Result("nochange", 1, sparse=False, date="", machine={}, load=[], versions={}, rows={SITE: [row]})
+    assert [goal.text for goal in judge(result) if not goal.met] == [
+        "no change: requests beyond descriptor and head",
+    ]
+
+
+def test_trees_are_the_same_each_time(tmp_path: Path) -> None:
+    """Two trees of one size have the same names and sizes, and so have the same edits of them."""
+    for name in ("a", "b"):
+        make_tree(tmp_path / name, FILES)
+    assert sorted(walk(tmp_path / "a")) == sorted(walk(tmp_path / "b"))
+    assert len(list(walk(tmp_path / "a"))) == FILES
+    first, second = (edit_tree(tmp_path / name, 0.2, seed=1) for name in ("a", "b"))
+    assert first == second
+    assert first.written
+    assert first.removed
+
+
+def test_the_page_shows_every_result(tmp_path: Path) -> None:
+    """Each case and size has its table, and the plot its line."""
+    row = {"cpu": 1.5, "wall": 1.0, "rss": 1, "pss": 1, "largest": 1, "requests": {"s3.PutObject": 7}, "units": {}}
+    results = [
+        Result("first", files, sparse=False, date="2026", machine={}, load=[0, 0], versions={}, rows={SITE: [row]})
+        for files in (1_000, 100_000)
+    ]
+    render(results, tmp_path)
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert "## First sync, 1,000 files" in page
+    assert "7 PutObject" in page
+    assert (tmp_path / "benchmarks.svg").read_text().count("<circle") == 2

@@ -1,0 +1,125 @@
+"""The daemon: its end, clean or not, what follows it, and a second one."""
+
+import json
+import socket
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.agents import COPIES, Agent, agent_with, assert_published, live_keys, wait_for, wait_settled
+
+pytestmark = pytest.mark.e2e
+
+_UNSHARE = ("unshare", "--uts")
+NAMESPACE = _UNSHARE if subprocess.run([*_UNSHARE, "true"], capture_output=True, check=False).returncode == 0 else ()
+"""What runs a command with a host name of its own; empty if this user may not."""
+
+
+def test_a_killed_agent_without_its_cache_changes_nothing_but_time(site: Any, agent: Agent) -> None:
+    """A daemon that is killed between two runs and loses its cache finds nothing to do when it comes back."""
+    state = Path(site.config).parent / "agent"
+    agent.sync()
+    before_run = _last_run(state)
+    (Path(site.root) / "alive.txt").write_text("alive", "utf-8")
+    wait_settled(Path(site.root))
+    with agent.daemon() as daemon:
+        wait_for(lambda: site.get("alive.txt").status == 200, "the daemon's publication")
+        # A file is live before its run is closed; the run is recorded after that.
+        wait_for(lambda: _last_run(state) > before_run, "the end of the daemon's run")
+        daemon.kill()
+    site.wait_drained()
+    before = live_keys(site)
+    for file in state.glob("cache.sqlite*"):
+        file.unlink()
+    done = agent.sync()
+    assert "nothing to do" in done.stdout
+    assert live_keys(site) == before
+    assert_published(site, COPIES)
+
+
+def test_the_daemon_stops_cleanly_on_sigterm_and_lets_another_begin(agent: Agent) -> None:
+    """SIGTERM ends the daemon with 0 and releases the site; while it runs, another sync is refused at once."""
+    with agent.daemon() as daemon:
+        refused = agent.run("sync", code=75)
+        assert f"process {daemon.process.pid}" in refused.stderr
+    agent.sync()
+
+
+def test_a_second_host_is_refused_while_the_first_works(site: Any, tmp_path: Path) -> None:
+    """An agent on another host is refused and told which host has the site, and changes nothing; the first goes on."""
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "of the second.txt").write_text("must never be live", "utf-8")
+    (tmp_path / "first").mkdir()
+    # A short lease is renewed often, so it is soon seen that its holder lives.
+    first = _on_host(agent_with(site, tmp_path / "first", lease="10"), "first")
+    second = _on_host(agent_with(site, tmp_path, root=json.dumps(str(root))), "second")
+    owner = _owner("first", tmp_path / "first" / "state")
+    wait_settled(root)
+    with first.daemon() as daemon:
+        for command in ("sync", "run"):
+            refused = second.run(command, code=75)
+            assert f"another sync of this site is running: {owner}" in refused.stderr
+            assert "two agents never publish one site" in refused.stderr
+            assert f"to see whether {owner} still publishes this site" in refused.stdout
+        (Path(site.root) / "of the first.txt").write_text("it goes on", "utf-8")
+        daemon.wait_for_line("published of the first.txt")
+    site.wait_drained()
+    assert_published(site, COPIES)
+
+
+def test_a_second_host_takes_over_from_a_dead_one(site: Any, tmp_path: Path) -> None:
+    """When a host died with the lease, another one waits for the lease's whole length, and then publishes."""
+    (tmp_path / "first").mkdir()
+    first = _on_host(agent_with(site, tmp_path / "first", lease="10"), "first")
+    with first.daemon() as daemon:
+        daemon.kill()
+    (Path(site.root) / "taken over.txt").write_text("by the second", "utf-8")
+    done = _on_host(agent_with(site, tmp_path), "second").sync()
+    owner = _owner("first", tmp_path / "first" / "state")
+    assert f"waiting up to 10 s to see whether {owner} still publishes this site" in done.stdout
+    assert "published taken over.txt" in done.stdout
+    site.wait_drained()
+    assert_published(site, COPIES)
+
+
+def test_an_unfinished_run_is_recovered(site: Any, tmp_path: Path) -> None:
+    """A daemon killed in the middle of a run leaves an open head; the next sync recovers and all is as it should be."""
+    folder = Path(site.root) / "halfway"
+    folder.mkdir()
+    for n in range(1500):
+        (folder / f"{n}.txt").write_text(f"{n}", "utf-8")
+    (Path(site.root) / "docs").mkdir(exist_ok=True)
+    (Path(site.root) / "docs" / "halfway.txt").write_text("halfway", "utf-8")
+    quick = agent_with(site, tmp_path, lease="10")
+    known = live_keys(site)
+    wait_settled(Path(site.root))
+    with quick.daemon() as daemon:
+        wait_for(lambda: len(live_keys(site) - known) > 20, "the first uploads")
+        daemon.kill()
+    (folder / "0.txt").write_text("changed since", "utf-8")
+    (folder / "1.txt").unlink()
+    done = quick.sync()
+    assert "recovered an unfinished run" in done.stdout
+    site.wait_drained()
+    assert_published(site, COPIES)
+
+
+def _on_host(agent: Agent, name: str) -> Agent:
+    """Run an agent under another host name, where that is allowed; its state directory is another one anyway."""
+    return replace(agent, through=(*NAMESPACE, "sh", "-c", f'hostname {name} && exec "$@"', "sh") if NAMESPACE else ())
+
+
+def _owner(host: str, state: Path) -> str:
+    return f"{host if NAMESPACE else socket.gethostname()}:{state}"
+
+
+def _last_run(state: Path) -> int:
+    """Give the number of the last run that was recorded as done."""
+    try:
+        return int((json.loads((state / "status.json").read_text("utf-8"))["last_run"] or {"run": 0})["run"])
+    except (OSError, ValueError):
+        return 0

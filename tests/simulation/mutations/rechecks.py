@@ -1,0 +1,29 @@
+"""Rule 5: the agent checks its re-adds."""
+
+from typing import Any
+from unittest.mock import patch
+
+from siteferry.publish import Publisher
+from siteferry.recheck import Recheck
+from siteferry.run import Effects
+from tests.simulation.mutations.patches import Patches
+
+
+def check() -> Patches:
+    """Re-adds are not read back."""
+    return [patch.object(Effects, "_recheck", lambda *_: None)]
+
+
+def check_others() -> Patches:
+    """Anybody's object will do."""
+    return [patch.object(Publisher, "is_ours", lambda self, key, _: self._store.head(key) is not None)]
+
+
+def check_gone() -> Patches:
+    """What is missing, and gone from the tree, stays committed."""
+    real = Recheck._again
+
+    def again(self: Recheck, change: Any) -> Any:
+        return real(self, change) if self.tree.is_regular_file(change.path, change.raw) else []
+
+    return [patch.object(Recheck, "_again", again)]
