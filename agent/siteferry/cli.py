@@ -328,4 +328,6 @@ def _clock() -> "HostClock":
 def _exit(summary: "Summary") -> int:
     if summary.failed or not summary.closed or summary.stopped:
         return int(Exit.FAILED)
-    return int(Exit.HELD if summary.held or summary.hold_reason else Exit.DONE)
+    if summary.held or summary.hold_reason:
+        return int(Exit.HELD)
+    return int(Exit.FAILED if summary.left else Exit.DONE)

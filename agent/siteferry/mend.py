@@ -126,13 +126,15 @@ class Mender:
             extra = self._extra(head, found, adoption)
             comparison = self.look.compare(tree, plan, head, extra, summary)
             if plan.totals.empty and head.open is None and not derived.count() and not deep:
+                summary.left = found.count()
                 p.cache.set_version(Version(head.epoch, head.run))
                 p.cache.end_walk(comparison.unfinished)
                 return summary
             p.reporter.planned(plan.totals)
             effects = self.carrier.begin(tree, plan, comparison, summary, extra, found.resolve)
             effects.carry_out(plan)
-            if left := found.count():
+            summary.left = left = found.count()
+            if left:
                 stays = ": the run stays open" if head.open is not None else ""
                 p.reporter.note(f"{left} objects still differ from the index{stays}")
             closed = not (effects.unknown or summary.stopped or (left and head.open is not None))

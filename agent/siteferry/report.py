@@ -30,6 +30,8 @@ class Summary:
     """Entered in the index: their objects were in the bucket already."""
     differences: int | None = None
     """That an audit found; None: none was made."""
+    left: int = 0
+    """Objects that still differ from the index after a run that looked at the bucket."""
     deleted: int = 0
     failed: int = 0
     deferred: int = 0
@@ -72,6 +74,7 @@ class Summary:
         ):
             parts += [f"{count} {word}"] if count else []
         parts += [f"audit: {self.differences} differences"] if self.differences is not None else []
+        parts += [f"{self.left} objects still differ from the index"] if self.left else []
         parts += ["recovered an unfinished run"] if self.recovered else []
         parts += ["stopped before its end; the next run goes on"] if self.stopped else []
         parts += [] if self.closed else ["left open: the next run recovers"]

@@ -103,13 +103,14 @@ class StateDirectory:
         """Take the approval back: it is good for once."""
         (self.path / "approval.json").unlink(missing_ok=True)
 
-    def set_audited(self, at: float) -> None:
-        """Record when the last complete audit that mended what it found began (seconds since 1970)."""
-        self._write("audit.json", {"at": at, "counted_from": at})
+    def set_audited(self, at: float, *, complete: bool) -> None:
+        """Record that an audit that mends began at a time (seconds since 1970), and whether nothing was left of it."""
+        looked_at = at if complete else self.audited_at()
+        self._write("audit.json", {"at": looked_at, "counted_from": at})
         (self.path / "audit.request").unlink(missing_ok=True)
 
     def audited_at(self) -> float | None:
-        """Give when that was; None if there was none."""
+        """Give when the last one began that left nothing: before it, nothing has to be looked at. None: none did."""
         return self._audit_time("at")
 
     def audits_counted_from(self, now: float) -> float:

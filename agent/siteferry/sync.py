@@ -94,7 +94,7 @@ class Site:
 
         summary = self._with_cache(repair)
         if summary.closed and not summary.stopped:
-            self.parts.state.set_audited(begun)
+            self.parts.state.set_audited(begun, complete=not summary.left)
         return summary
 
     def adopt(self, fudge: float) -> Summary:

@@ -285,3 +285,15 @@ def test_a_run_ends_though_its_file_is_excluded_by_now(site: World, glob: str) -
     assert "away/e" not in site.objects.current
     assert site.index.head is not None
     assert site.index.head.open is None
+
+
+def test_what_could_not_be_mended_is_looked_at_again(site: World) -> None:
+    """An audit that leaves a difference, of a file that is being written, does not count as one that looked at all."""
+    damage(site, "d", b"D")
+    site.clock.time -= 3 * DAY  # by this clock the file was written just now
+    before = StateDirectory(site.config.state_dir).audited_at()
+    assert repair(site).left == 1
+    assert StateDirectory(site.config.state_dir).audited_at() == before
+    site.clock.time += 4 * DAY
+    assert repair(site).left == 0
+    site.check()

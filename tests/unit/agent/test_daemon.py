@@ -82,12 +82,13 @@ def test_audits_are_due_by_days_and_by_request(world: World) -> None:
     assert state.audited_at() is None
     assert audit_due(state, config, 7 * DAY - 1) is None
     assert audit_due(state, config, 7 * DAY) is False
-    state.set_audited(7 * DAY)
+    state.set_audited(7 * DAY, complete=True)
     assert audit_due(state, config, 8 * DAY) is None
     assert audit_due(state, replace(config, audit_days=0), 99 * DAY) is None
     state.request_audit(deep=True)
     assert audit_due(state, replace(config, audit_days=0), 8 * DAY) is True
-    state.set_audited(8 * DAY)
+    state.set_audited(8 * DAY, complete=False)
+    assert state.audited_at() == 7 * DAY
     assert audit_due(state, config, 8 * DAY) is None
 
 
