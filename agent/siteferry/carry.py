@@ -63,7 +63,7 @@ class Carrier:
             reporter=p.reporter,
             naming=p.naming,
             run=summary.run,
-            ahead=4 * p.config.workers,
+            workers=p.config.workers,
             stopping=p.stopping,
             settled=self.look.settling(tree).settled,
             forced=extra.forced,

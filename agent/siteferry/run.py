@@ -6,7 +6,7 @@ in the bucket, and what is not known is never taken for done.
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,6 +28,11 @@ from siteferry_contract.leaf import FileEntry, Leaf, SubdirectoryEntry
 BATCH_LEAVES: Final = 25
 MOST_CHUNKS: Final = 64
 """Directories that are open for uploads at a time: each holds a descriptor."""
+MOST_IN_SLICE: Final = 8
+"""Small files that one worker uploads one after another, because handing each over costs as much as a small upload."""
+SMALL_BYTES: Final = 64 * 1024
+SLICES_PER_WORKER: Final = 4
+"""That a run has at least, if files are to be uploaded in slices: otherwise workers would be idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +48,8 @@ class Work:
     reporter: Reporter
     naming: Naming
     run: int
-    ahead: int
-    """Uploads that are begun before the oldest chunk is waited for."""
+    workers: int
+    """Uploads at a time."""
     stopping: Callable[[], bool]
     settled: Settled
     forced: Forced
@@ -52,13 +57,22 @@ class Work:
     """Hears of every key on which index and bucket agree after a commit."""
 
 
+Outcome = Published | Exception
+"""What came of one upload."""
+
+
 @dataclass(slots=True)
 class _Chunk:
     """Changes of one directory on their way."""
 
     changes: Sequence[Change]
-    uploads: "list[tuple[Change, Future[Published]]]"
+    uploads: "list[tuple[Sequence[Change], Future[list[Outcome]]]]"
     close: Callable[[], object]
+
+    @property
+    def files(self) -> int:
+        """How many files it uploads."""
+        return sum(len(changes) for changes, _ in self.uploads)
 
 
 @dataclass(slots=True)
@@ -86,9 +100,12 @@ class Effects:
         """Something that had to be put was not."""
         self.unknown = False
         """Some outcome could not be settled: the head must stay open."""
+        self._in_slice = 1
 
     def carry_out(self, plan: Plan) -> None:
         """Make every change; raises SiteferryError, and then the head stays open."""
+        slices = plan.totals.puts // (SLICES_PER_WORKER * self._w.workers)
+        self._in_slice = max(1, min(slices, MOST_IN_SLICE))
         for phase in Phase:
             self._carry_out(plan.chunks(phase))
             self._flush()
@@ -98,13 +115,14 @@ class Effects:
 
     def _carry_out(self, chunks: Iterable[Sequence[Change]]) -> None:
         flying: deque[_Chunk] = deque()
+        ahead = SLICES_PER_WORKER * self._w.workers * self._in_slice
         try:
             for changes in chunks:
                 if self._w.stopping():
                     self._summary.stopped = True
                     break
                 flying.append(self._begin(changes))
-                while sum(len(chunk.uploads) for chunk in flying) > self._w.ahead or len(flying) > MOST_CHUNKS:
+                while sum(chunk.files for chunk in flying) > ahead or len(flying) > MOST_CHUNKS:
                     self._finish(flying[0])
                     flying.popleft()
             while flying:
@@ -133,24 +151,49 @@ class Effects:
                 else:
                     self._fail(change, f"its directory cannot be opened: {error.strerror}")
             return _Chunk([c for c in changes if c.action is not Action.PUT], [], lambda: None)
-        uploads = [(change, self._w.executor.submit(self._uploader(descriptor, change))) for change in puts]
+        uploads = [
+            (changes, self._w.executor.submit(self._uploader(descriptor, changes))) for changes in self._slices(puts)
+        ]
         return _Chunk(changes, uploads, functools.partial(opened.__exit__, None, None, None))
 
-    def _uploader(self, descriptor: int, change: Change) -> Callable[[], Published]:
+    def _slices(self, puts: Sequence[Change]) -> Iterator[Sequence[Change]]:
+        """Cut uploads into what one worker does in one go."""
+        large = [change for change in puts if change.state is None or change.state.size > SMALL_BYTES]
+        small = [change for change in puts if change.state is not None and change.state.size <= SMALL_BYTES]
+        yield from ([change] for change in large)
+        for start in range(0, len(small), self._in_slice):
+            yield small[start : start + self._in_slice]
+
+    def _uploader(self, descriptor: int, changes: Sequence[Change]) -> Callable[[], list[Outcome]]:
+        prepared = [self._prepare(change) for change in changes]
+        publish = self._w.publisher.publish
+
+        def upload() -> list[Outcome]:
+            outcomes: list[Outcome] = []
+            for change, raw, old, force in prepared:
+                try:
+                    outcomes.append(publish(descriptor, change, raw, old, force=force))
+                except Exception as error:  # noqa: BLE001  judged where the run is kept, one by one
+                    outcomes.append(error)
+            return outcomes
+
+        return upload
+
+    def _prepare(self, change: Change) -> tuple[Change, bytes | None, FileEntry | None, bool]:
         old = self._w.cache.entry(change.directory, change.name)
-        file = old if isinstance(old, FileEntry) else None
         force = self._w.forced(change.key) is not None
         raw = self._w.naming.raw_if_differs(change.name, change.raw)
-        return lambda: self._w.publisher.publish(descriptor, change, raw, file, force=force)
+        return change, raw, old if isinstance(old, FileEntry) else None, force
 
     def _finish(self, chunk: _Chunk) -> None:
         """Wait for a chunk's uploads, and edit its leaves."""
         edits: dict[str, tuple[Change, Published | None]] = {}
-        for change, future in chunk.uploads:
-            published = self._settle(change, future)
-            self._w.reporter.transferred(change)
-            if published:
-                edits[change.name] = (change, published)
+        for changes, future in chunk.uploads:
+            for change, outcome in zip(changes, future.result(), strict=True):
+                published = self._settle(change, outcome)
+                self._w.reporter.transferred(change)
+                if published:
+                    edits[change.name] = (change, published)
         for change in chunk.changes:
             if change.action is Action.ADOPT:
                 raw = self._w.naming.raw_if_differs(change.name, change.raw)
@@ -183,16 +226,19 @@ class Effects:
         only_strays = bool(edits) and all(change.action is Action.DELETE for change, _ in edits.values())
         return only_strays and not self._w.cache.is_known(directory)
 
-    def _settle(self, change: Change, future: "Future[Published]") -> Published | None:
-        try:
-            return future.result()
-        except FileChangedError:
-            self._defer(change)
-        except FileError as error:
-            self._fail(change, str(error))
-        except StoreError as error:
-            self.unknown = self.unknown or isinstance(error, OutcomeUnknownError)
-            self._fail(change, describe(error))
+    def _settle(self, change: Change, outcome: Outcome) -> Published | None:
+        match outcome:
+            case Published():
+                return outcome
+            case FileChangedError():
+                self._defer(change)
+            case FileError():
+                self._fail(change, str(outcome))
+            case StoreError():
+                self.unknown = self.unknown or isinstance(outcome, OutcomeUnknownError)
+                self._fail(change, describe(outcome))
+            case _:
+                raise outcome
         return None
 
     def _still_gone(self, changes: Sequence[Change]) -> list[Change]:

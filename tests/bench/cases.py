@@ -1,15 +1,13 @@
 """The cases: what is done, round by round, with all tools in turn on the same tree and server."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from tests.bench.daemon import idle, one_file
 from tests.bench.tree import edit_tree
-from tests.bench.workbench import LIMIT, LIMIT_TWO, Tool, Workbench
+from tests.bench.workbench import LIMIT, LIMIT_TWO, Rows, Tool, Workbench
 
 CHANGED_PART: Final = 0.01
-Rows = dict[str, list[dict[str, Any]]]
-"""What each tool took, round by round."""
 
 
 def no_change(bench: Workbench, rounds: int) -> Rows:

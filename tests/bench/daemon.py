@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tests.bench.measure import cpu_seconds, descendants, proportional_bytes, resident_bytes
 from tests.bench.tree import walk
-from tests.bench.workbench import Workbench, WrongError
+from tests.bench.workbench import Rows, Workbench, WrongError
 
 CYCLES: Final = 5
 """Without a change, in a round."""
@@ -16,8 +16,6 @@ _LOOK_SECONDS: Final = 0.01
 _LONGEST_SECONDS: Final = 600
 INTERVAL_SECONDS: Final = 1.0
 """As the configuration has it."""
-
-Rows = dict[str, list[dict[str, Any]]]
 
 
 @contextmanager
@@ -83,7 +81,7 @@ def idle(bench: Workbench, rounds: int) -> Rows:
 
 
 def _idle_round(bench: Workbench, daemon: _Daemon) -> dict[str, Any]:
-    rss = pss = largest = 0
+    rss = largest = 0
 
     def look() -> None:
         nonlocal rss, largest

@@ -18,6 +18,8 @@ from tests.bench.tree import Edits, make_tree, manifest, walk
 
 LIMIT: Final = "C, one thread"
 LIMIT_TWO: Final = "C, two threads"
+Rows = dict[str, list[dict[str, Any]]]
+"""What each tool took, round by round."""
 
 
 class Tool(Protocol):
