@@ -12,7 +12,7 @@ export PATH := $(TOOLS)/bin:$(PATH)
 export UV_PYTHON := $(shell $(PYTHON) -c 'import sys; print(sys.executable)')
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help demo test check unit wheel clean
+.PHONY: help demo test check unit bench wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -31,6 +31,14 @@ check: $(UV) ## Run the linters, the type checker and the import contracts
 
 unit: $(UV) ## Run the tests that need no local stack
 	$(UV) run --frozen pytest tests/unit tests/property tests/simulation tests/conformance -m "not e2e and not aws" $(ARGS)
+
+bench: $(UV) ## Measure siteferry beside its peers (hours), and write docs/benchmarks.md
+	$(UV) run --frozen python -m tests.bench all --files 100000 --peers rclone,s5cmd,awscli,s3cmd
+	$(UV) run --frozen python -m tests.bench all --files 1000000 --peers rclone
+	$(UV) run --frozen python -m tests.bench nochange --files 1000000 --peers rclone,s5cmd,awscli
+	$(UV) run --frozen python -m tests.bench nochange --files 10000 --peers rclone,s5cmd,awscli,s3cmd
+	$(UV) run --frozen python -m tests.bench nochange --files 4000000 --sparse
+	$(UV) run --frozen python -m tests.bench render
 
 wheel: $(UV) ## Build the wheel for the FTP host
 	$(UV) build --wheel

@@ -27,6 +27,8 @@ class Control:
         self._owner, self._seconds = owner, seconds
         self._head = head
         self._renewed_at = float("-inf")
+        self._own = ""
+        """The token of this agent's lease, once it has it."""
         self._lost: SiteferryError | None = None
         self._lock = threading.Lock()
 
@@ -117,21 +119,26 @@ class Control:
         """
         with self._lock:
             if self.held and not self._lost and self._head.open is None:
-                self._write(replace(self._head, lease=None))
+                self._write(lambda head: replace(head, lease=None))
             self._renewed_at = float("-inf")
 
     def _watch(self, seen: LeaseRecord) -> None:
+        """Raise BusyError unless the lease stays as it is for its whole length.
+
+        The last look comes after that: this agent may have been suspended since the one before.
+        """
         begun = self._clock.elapsed()
-        while self._clock.elapsed() - begun < seen.seconds:
+        over = False
+        while not over:
             if self._clock.wait(seen.seconds / WATCHES_PER_LEASE):
                 raise BusyError(f"stopped while waiting for the lease of {seen.owner}")
+            over = self._clock.elapsed() - begun >= seen.seconds
             head = self._store.read_head()
             if head is None:
                 raise LeaseLostError("the index's head is gone")
-            if head.lease is None:
-                self._head = head
-                return
             self._head = head
+            if head.lease is None:
+                return
             if (head.lease.token, head.lease.beat) != (seen.token, seen.beat):
                 raise BusyError(
                     f"another sync of this site is running: {head.lease.owner}",
@@ -142,12 +149,11 @@ class Control:
         with self._lock:
             if self._lost:
                 raise self._lost
-            new = change(self._head)
-            assert new.lease is not None
-            self._write(replace(new, lease=replace(new.lease, beat=new.lease.beat + 1)))
+            self._write(lambda head: _with_next_beat(change(head)))
 
-    def _write(self, new: Head) -> None:
-        old, begun = self._head, self._clock.elapsed()
+    def _write(self, change: Callable[[Head], Head]) -> None:
+        """Write the head as changed; what is changed anew if an own write turns out to have worked meanwhile."""
+        old, new, begun = self._head, change(self._head), self._clock.elapsed()
         for last in (False, False, True):
             try:
                 if self._store.replace_head(old, new):
@@ -158,9 +164,10 @@ class Control:
             found = self._store.read_head()
             if found == new:
                 break
-            if found and found.lease and old.lease and found.lease.token == old.lease.token:
+            if found and found.lease and self.held and found.lease.token == self._own:
                 # This agent's own: an earlier write of which neither the answer nor a look came through.
                 old = self._head = found
+                new = change(found)
             elif found != old:
                 self._lost = LeaseLostError(
                     "another agent took the site over" + (f": {found.lease.owner}" if found and found.lease else ""),
@@ -170,6 +177,12 @@ class Control:
         else:
             raise UnavailableError("the index's head could not be written")
         self._head, self._renewed_at = new, begun
+        self._own = new.lease.token if new.lease else ""
+
+
+def _with_next_beat(head: Head) -> Head:
+    assert head.lease is not None
+    return replace(head, lease=replace(head.lease, beat=head.lease.beat + 1))
 
 
 class Renewal:

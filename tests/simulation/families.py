@@ -192,6 +192,20 @@ def _put_in_flight(names: _Names, _: random.Random) -> Family:
     return replace(family, settings={**family.settings, "agent_tempo": 0.1, "pauses": 0.5})
 
 
+def _asleep_at_the_watch(names: _Names, rng: random.Random) -> Family:
+    """Who watches a lease sleeps through most of it, while its holder goes on publishing."""
+    steer = Steer(
+        AGENT, "the clock", "suspend", after=("waiting up to",), skip=rng.randrange(1, 8), seconds=1.5 * LEASE
+    )
+    edits = (
+        names.edit("write", cue="is suspended"),
+        names.edit("write", 1, names.published()),
+        names.edit("write", 2, f"{names.has_put(1)} then {CLOSING}"),
+        names.edit("delete", cue="opening run"),
+    )
+    return Family(edits, (steer,), {"hosts": 2, "daemons": 1.0, "pauses": 15.0})
+
+
 def _late_mark_of_a_duplicate(names: _Names, _: random.Random) -> Family:
     """A delete handler saw a source as deleted, and marks the duplicate after the source is back and copied."""
     edits = names.edit("write"), names.edit("delete", cue=names.published()), names.edit("write", 1, names.has_marked())
@@ -247,6 +261,7 @@ FAMILIES: Final[Mapping[str, tuple[Callable[[_Names, random.Random], Family], tu
     "visited": (_visited, FILES),
     "asleep before a commit": (_asleep_before_a_commit, FILES),
     "asleep before a PUT": (_asleep_before_a_put, FILES),
+    "asleep at the watch": (_asleep_at_the_watch, FILES),
     "PUT in flight": (_put_in_flight, FILES),
     "late mark of a duplicate": (_late_mark_of_a_duplicate, (b"docs/a.txt",)),
     "PUT of a dead agent": (_put_of_a_dead_agent, FILES),

@@ -23,8 +23,8 @@ class Table:
 
     head_item: dict[str, Any] | None = None
     items: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-    opened: Callable[[], None] = lambda: None
-    """Hears of every run that is opened."""
+    written: Callable[[Head, Head], None] = lambda _before, _after: None
+    """Hears of every write of the head: what was there, and what is."""
     committed: Callable[[Mapping[str, FileEntry], Mapping[str, FileEntry]], None] = lambda _before, _after: None
     """Hears of every commit: the files of its directories before and after."""
     _decoded: dict[tuple[str, str], tuple[Mapping[str, Any], Leaf]] = field(default_factory=dict)
@@ -48,8 +48,7 @@ class Table:
         if any(there.get(name) != expected.get(name) for name in _COMPARED):
             return False
         self.head_item = head_to_item(new)
-        if new.run != old.run:
-            self.opened()
+        self.written(item_to_head(there), new)
         return True
 
     def transact(self, leaves: Sequence[Leaf], token: str) -> bool:

@@ -1,13 +1,15 @@
-"""What must hold at every moment: nothing is deleted that is there, nor too much without a person's word."""
+"""What must hold at every moment: nothing is deleted that is there, or too much unasked; one agent holds the site."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from siteferry.diff import Excludes
-from siteferry_contract.copy_rules import CopyRule, is_reserved
+from siteferry.head import Head
+from siteferry_contract.copy_rules import is_reserved
 from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import path_to_key
 from tests.simulation.disk import Disk
+from tests.simulation.schedule import Schedule
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.settings import EXCLUDES, PERCENT
 
@@ -18,19 +20,18 @@ class Watch:
 
     scheduler: Scheduler
     disk: Disk
-    brake: int
-    """Files that may be deleted within a day without a person's word."""
+    schedule: Schedule
     violated: Callable[[str], None]
-    excludes: Collection[int]
-    """Which of `EXCLUDES` are in use at any time."""
-    copy_rules: Collection[Sequence[CopyRule]]
-    """All that are deployed at any time."""
+    count_files: Callable[[], int]
+    """Counts those in the index."""
     approved: bool = False
     """Somebody approved deletes; from then on their number is not judged."""
     deleted: int = 0
     in_run: int = 0
     published: int = 0
     """Files in the index when the run began."""
+    beaten: float = 0.0
+    """When the head was last written."""
     added: set[str] = field(default_factory=set)
     """In the run: if such a file is gone again at once, that is no delete that anybody would miss."""
 
@@ -38,10 +39,21 @@ class Watch:
         """Judge no number any more."""
         self.approved = True
 
-    def opened(self, files: int) -> None:
-        """Hear that a run is opened."""
-        self.published, self.in_run = files, 0
-        self.added.clear()
+    def written(self, before: Head, after: Head) -> None:
+        """Hear of a write of the head."""
+        if after.epoch != before.epoch or after.run < before.run:
+            self.violated(f"HEAD: it goes back from run {before.run} to run {after.run}")
+        held, now = before.lease, self.scheduler.now
+        if held and after.lease and after.lease.token != held.token:
+            if after.open != before.open:
+                self.violated(f"HEAD: whoever takes the lease over makes of open run {before.open} {after.open}")
+            own = after.lease.owner == held.owner and before.open is None
+            if not own and now - self.beaten < held.seconds:
+                self.violated(f"LEASE: taken from {held.owner}, which renewed it {now - self.beaten:.0f} s before")
+        self.beaten = now
+        if after.run != before.run:
+            self.published, self.in_run = self.count_files(), 0
+            self.added.clear()
 
     def committed(self, before: Mapping[str, object], after: Mapping[str, object]) -> None:
         """Hear of the files in the index before and after a commit."""
@@ -52,7 +64,7 @@ class Watch:
         self.deleted += len(gone - self.added)
         self.in_run += len(gone - self.added)
         site = self.published + self.deleted - self.in_run
-        if not self.approved and self.deleted > self.brake and 100 * self.deleted > PERCENT * site:
+        if not self.approved and self.deleted > self.schedule.brake and 100 * self.deleted > PERCENT * site:
             self.violated(f"BRAKE: {self.deleted} of {site} files were deleted without a person's word")
         process = self.scheduler.process
         if process and self.disk.encoding != "auto" and not (self.disk.unmounted and self.approved):
@@ -68,11 +80,11 @@ class Watch:
 
     def _excluded(self, path: bytes) -> bool:
         within = self._key(path).removeprefix(self.disk.prefix)
-        if any(is_reserved(within, rules) for rules in self.copy_rules):
+        if any(is_reserved(within, rules) for rules in self.schedule.copy_rules):
             return True
         parts = path.split(b"/")
         return any(
             Excludes(EXCLUDES[number]).match(b"/".join(parts[:n]), parts[n])
-            for number in self.excludes
+            for number in {0, *(number for _, number in self.schedule.excludes)}
             for n in range(len(parts))
         )

@@ -85,12 +85,11 @@ class World:
         clock = lambda: self.scheduler.now + schedule.skew  # noqa: E731
         self.disk = Disk(base, schedule.prefix, schedule.encoding, clock, self._pause)
         self.disk.make()
-        excludes = {0, *(number for _, number in schedule.excludes)}
+        table, violated = self.cloud.table, self.result.failures.append
         self.watch = Watch(
-            self.scheduler, self.disk, schedule.brake, self.result.failures.append, excludes, schedule.copy_rules
+            self.scheduler, self.disk, schedule, violated, count_files=lambda: len(self.cloud.table.files())
         )
-        self.cloud.table.committed = self.watch.committed
-        self.cloud.table.opened = lambda: self.watch.opened(len(self.cloud.table.files()))
+        table.committed, table.written = self.watch.committed, self.watch.written
         skews = (schedule.skew, -schedule.skew)
         self.hosts = [
             Host(name, self.cloud, schedule, self.disk, base, skew, rng)

@@ -4,8 +4,10 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+from botocore.exceptions import ClientError
+
 from siteferry.aws.handler_logs import HandlerLogs
-from siteferry.aws.session import Session, explained
+from siteferry.aws.session import Session, error_code, explained
 from siteferry.redrive import DeadLetter, LastErrors, Waiting
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.job import JobKind
@@ -61,7 +63,12 @@ class SqsDeadLetters:
         """Send, then delete."""
         with explained(f"moving a dead letter of {letter.kind}"):
             self._client.send_message(QueueUrl=self._queues[letter.kind], MessageBody=letter.body)
-            self._client.delete_message(QueueUrl=self._url(letter.kind), ReceiptHandle=letter.receipt)
+            try:
+                self._client.delete_message(QueueUrl=self._url(letter.kind), ReceiptHandle=letter.receipt)
+            except ClientError as error:
+                # Deleted by a try whose answer was lost, or its time is over and it comes again: then it goes twice.
+                if error_code(error) != "ReceiptHandleIsInvalid":
+                    raise
 
     def give_back(self, letter: DeadLetter) -> None:
         """End its visibility time-out."""

@@ -99,6 +99,49 @@ def test_living_lease_is_left_alone(host: Host) -> None:
     other.renew()
 
 
+def test_a_watch_that_slept_through_the_lease_takes_nothing(host: Host) -> None:
+    """Who was suspended while it watched looks once more, and leaves the holder's head as it is."""
+    other = host.agent("other")
+    other.acquire()
+    slept = False
+
+    def sleep() -> None:
+        nonlocal slept
+        if not slept:
+            slept = True
+            host.clock.time += 30
+            other.open_run(APPLIED)
+            other.close_run(APPLIED)
+            other.open_run(APPLIED)
+            host.clock.time += 30
+
+    host.clock.on_wait = sleep
+    with pytest.raises(BusyError, match="other"):
+        host.agent().acquire()
+    assert host.index.head is not None
+    assert (host.index.head.run, host.index.head.open) == (2, 2)
+    other.renew()
+
+
+def test_a_refused_taking_writes_nothing(host: Host) -> None:
+    """A holder that renews just when its lease is taken keeps it, with all it wrote meanwhile."""
+    other = host.agent("other")
+    other.acquire()
+    control = host.agent()
+
+    def before(request: str) -> None:
+        if request == "replace_head" and host.clock.now() >= 1_000_060:
+            host.faults.before = lambda _: None
+            host.clock.time -= 30
+            other.open_run(APPLIED)
+
+    host.faults.before = before
+    with pytest.raises(BusyError, match="other"):
+        control.acquire()
+    assert host.index.head is not None
+    assert host.index.head.open == 1
+
+
 @pytest.mark.parametrize("is_open", [True, False])
 def test_own_lease_is_taken_back_only_if_nothing_is_open(host: Host, is_open: bool) -> None:
     """One's own lease is taken back at once, but with an open run only after its whole length."""
