@@ -75,6 +75,8 @@ class S3Objects:
             "connect_timeout": timedelta(seconds=request_seconds / 4),
             "pool_max_idle_per_host": str(workers),
         }
+        if (session.config.endpoint_url or "").startswith("http://"):
+            options["allow_http"] = True  # an endpoint of the operator's own, asked for by name
         certificate = session.root_certificate()
         if certificate:
             options["root_certificate"] = certificate
