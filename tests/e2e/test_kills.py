@@ -59,9 +59,9 @@ def test_an_agent_killed_at_random_moments_loses_nothing(agent: Agent, tmp_path:
         for n in range(KILLS):
             with short.daemon("--quiet") as daemon:
                 if n % 2:  # or every kill would hit a recovery
-                    wait_for(lambda: not _head(site)[1], "the end of a run", 120)
+                    wait_for(lambda: not _head(site)[1], "the end of a run", 300)
                 before, _ = _head(site)
-                wait_for(functools.partial(_has_run_after, site, before), "a new run", 120)
+                wait_for(functools.partial(_has_run_after, site, before), "a new run", 300)
                 time.sleep(_moment(rng))  # not a wait for anything: the moment of the kill
                 daemon.kill()
             left_open += _head(site)[1]

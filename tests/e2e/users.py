@@ -28,7 +28,7 @@ class Users:
         assert self.edits
 
     def _work(self) -> None:
-        while not self._stop.wait(0.01):
+        while not self._stop.wait(0.02):
             folder = self._root / self._rng.choice(["docs", "a", "b/deep/er", "."])
             path = folder / f"{self._rng.randrange(60)}.{self._rng.choice(['txt', 'html', 'css'])}"
             kind = self._rng.choice(["write", "write", "write", "delete", "index", "move"])

@@ -108,7 +108,7 @@ class Host:
             else:
                 process = self.sync()
             scheduler.join(process)
-            idle = min(2 * idle, 16.0) if self.last and self.last.run is None and not self.last.deferred else 1.0
+            idle = min(4 * idle, 64.0) if self.last and self.last.run is None and not self.last.deferred else 1.0
             scheduler.sleep(self.rng.random() * min(self.schedule.pauses * idle, 90.0))
 
     def approve(self) -> bool:
