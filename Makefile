@@ -11,6 +11,8 @@ export PATH := $(TOOLS)/bin:$(PATH)
 # time, and make it anew.
 export UV_PYTHON := $(shell $(PYTHON) -c 'import sys; print(sys.executable)')
 export UV_PYTHON_DOWNLOADS := never
+# A schedule of the simulation is the same wherever its seed is run.
+export PYTHONHASHSEED := 0
 
 .PHONY: help demo test check unit bench wheel clean
 

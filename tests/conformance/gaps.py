@@ -15,7 +15,4 @@ KNOWN: Final[Mapping[tuple[str, str], str]] = {
     ("emulator", "test_a_marker_that_fails_spares_the_others"): (
         f"{_LOCAL_STACK}DeleteObjects is refused as a whole if one key is denied"
     ),
-    ("memory", "test_a_page_has_no_checksum_of_the_agents_kind"): (
-        "the bucket in memory gives every object a CRC-64/NVME"
-    ),
 }

@@ -7,8 +7,9 @@ import sys
 import time
 from collections import Counter
 
+from tests.simulation.families import FAMILIES
 from tests.simulation.generator import draw
-from tests.simulation.mutations import MUTATIONS
+from tests.simulation.mutations import FAMILIES_OF, MUTATIONS
 from tests.simulation.schedule import Schedule
 from tests.simulation.shrink import shrink
 from tests.simulation.world import Result, run_schedule
@@ -20,12 +21,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first schedule; the next has the next")
     parser.add_argument("--schedules", type=int, default=1000)
     parser.add_argument("--without", choices=MUTATIONS, default="", help="leave a clause of the protocol out")
+    parser.add_argument(
+        "--family", choices=FAMILIES, default="", help="only schedules of it; else those of the clause, or any"
+    )
     parser.add_argument("--whole", action="store_true", help="tell the story as it was, not the shortest found")
     options = parser.parse_args()
     counts: Counter[str] = Counter()
     begun = time.monotonic()
     for seed in range(options.seed, options.seed + options.schedules):
-        schedule = draw(seed)
+        schedule = draw(seed, family=options.family or FAMILIES_OF.get(options.without, ""))
         result = run_schedule(schedule, options.without)
         counts += result.counts
         if result.failures:

@@ -48,6 +48,8 @@ def _shorter(schedule: Schedule) -> Iterator[Schedule]:
         yield replace(schedule, edits=edits[half:])
     for n in range(len(edits)):
         yield replace(schedule, edits=edits[:n] + edits[n + 1 :])
+    for n in range(len(schedule.steers)):
+        yield replace(schedule, steers=schedule.steers[:n] + schedule.steers[n + 1 :])
     for name, least in _LEAST.items():
         if getattr(schedule, name) != least:
             yield replace(schedule, **{name: least})
