@@ -207,6 +207,7 @@ class Effects:
         if ending and self._is_back(others[0]):
             self._came_back.add(directory)
             self.unfinished.add(directory)
+            self.forced_left = True  # what came back has the headers that it had
             return
         for change in others if ending else self._still_gone(others):
             if change.name:
@@ -255,6 +256,7 @@ class Effects:
                 there = False
             if there:
                 self.unfinished.add(change.directory)
+                self.forced_left = True
             else:
                 kept.append(change)
         return kept
