@@ -185,14 +185,20 @@ class Cache:
             self._last_entries = {_sort_name(entry): entry for entry in leaf.entries}
         return self._last_entries.get(sort_name)
 
-    def all_leaves(self) -> Iterator[tuple[Leaf, str | None]]:
-        """Give every leaf by directory and bound, and the bound at which its range ends (None: with the directory)."""
+    def all_leaves(self) -> Iterator[Leaf]:
+        """Give every leaf by directory and bound, with the entries of its own range alone."""
         rows = self._db.execute(
             "SELECT directory, bound, run, had_delete, gone, blob,"
             " lead(bound) OVER (PARTITION BY directory ORDER BY bound) FROM leaf ORDER BY directory, bound"
         )
-        for row in rows:
-            yield Leaf(row[0], row[1], row[2], bool(row[3]), bool(row[4]), decode_entries(row[5])), row[6]
+        for directory, bound, run, had_delete, gone, blob, end in rows:
+            # A split writes the upper half first: what a lower leaf still has of it is out of date.
+            own = (entry for entry in decode_entries(blob) if end is None or _sort_name(entry) < end)
+            yield Leaf(directory, bound, run, bool(had_delete), bool(gone), tuple(own))
+
+    def directories(self) -> list[str]:
+        """Give the directories that the index has as existing."""
+        return [row[0] for row in self._db.execute("SELECT DISTINCT directory FROM leaf WHERE NOT gone")]
 
     def entries(self, directory: str) -> dict[str, Entry]:
         """Give a directory's entries by sort name.

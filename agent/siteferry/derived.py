@@ -12,7 +12,7 @@ from typing import Final, Self
 from siteferry.cache import Cache
 from siteferry.disagree import Disagreements, Looks, Window, difference, live_files
 from siteferry.outbox import Outbox
-from siteferry_contract.copy_rules import duplicates, is_reserved_directory
+from siteferry_contract.copy_rules import duplicates, is_reserved_directory, original_of
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.keys import INDEX_NAME, index_key, split
 from siteferry_contract.leaf import FileEntry
@@ -75,32 +75,28 @@ class Derived:
 
     def mend(self, outbox: Outbox, *, deep: bool) -> None:
         """Have the handlers make it right; with `deep`, every page is rendered again, since it may be old."""
-        for source, _ in itertools.groupby(
-            row[1] for row in self._db.execute("SELECT * FROM duplicate ORDER BY source")
-        ):
+        for (source,) in self._db.execute("SELECT DISTINCT source FROM duplicate ORDER BY source"):
             outbox.copy(source)
             outbox.flush_full()
         for directory, _ in self.pages():
             outbox.page(directory, anyway=True)
             outbox.flush_full()
-        for directory, wanted in self._directories() if deep else ():
-            if wanted:
-                outbox.page(directory)
-                outbox.flush_full()
+        for directory in self._with_a_page() if deep else ():
+            outbox.page(directory)
+            outbox.flush_full()
         outbox.flush()
 
     # ----
 
     def _find_pages(self) -> None:
-        for directory, wanted in self._directories():
-            if wanted and not self._found.is_generated(index_key(directory)):
+        for directory in self._with_a_page():
+            if not self._found.is_generated(index_key(directory)):
                 self._page(directory, PAGE_MISSING)
-        for key, _ in list(self._found.generated()):
+        for key, _ in self._found.generated():
             directory = split(key)[0]
-            bounds = self._cache.bounds(directory)
-            if not bounds:
-                self._found.add_stray(key, PAGE_STRAY)
-            elif not self._is_wanted(directory):
+            if not self._cache.bounds(directory):
+                self._found.add_stray(key, PAGE_STRAY, self._own)
+            elif not (self._cache.is_known(directory) and self._may_have_page(directory)):
                 self._page(directory, PAGE_LEFT)
 
     def _find_duplicates(self) -> None:
@@ -115,10 +111,14 @@ class Derived:
                     self._duplicate(key, source, DUPLICATE_MISSING if there is None else DUPLICATE_DIFFERS)
         for rule in own.copy_rules:
             for key, _ in self._found.listed_under(own.prefix + rule.destination):
-                source = own.prefix + rule.source + key.removeprefix(own.prefix + rule.destination)
-                live = isinstance(self._cache.entry(*split(source)), FileEntry)
-                if not live and not self._found.is_generated(source):
-                    self._duplicate(key, source, DUPLICATE_STRAY)
+                original = original_of(key, own.prefix, own.copy_rules)
+                if original is None:
+                    self._found.add_stray(key, DUPLICATE_STRAY, own)
+                elif not self._is_there(original):
+                    self._duplicate(key, original, DUPLICATE_STRAY)
+
+    def _is_there(self, source: str) -> bool:
+        return self._found.is_generated(source) or isinstance(self._cache.entry(*split(source)), FileEntry)
 
     def _look_at_duplicates(self, services: Looks) -> None:
         look, own = Window(services), self._own
@@ -129,24 +129,13 @@ class Derived:
             for seen in look.at(key, entry)
         )
         for key, entry, there in itertools.chain(looks, look.rest()):
-            if entry and difference(there, entry, doubts=False):
-                source = self._source(key)
+            source = original_of(key, own.prefix, own.copy_rules)
+            if entry and source is not None and difference(there, entry, doubts=False):
                 self._duplicate(key, source, DUPLICATE_DIFFERS if there else DUPLICATE_MISSING)
 
-    def _source(self, key: str) -> str:
-        name = key.removeprefix(self._own.prefix)
-        rule = next(rule for rule in self._own.copy_rules if name.startswith(rule.destination))
-        return self._own.prefix + rule.source + name.removeprefix(rule.destination)
-
-    def _directories(self) -> Iterator[tuple[str, bool]]:
-        """Give every directory of the index, and whether it is to have a page."""
-        leaves = (leaf for leaf, _ in self._cache.all_leaves())
-        for directory, group in itertools.groupby(leaves, key=lambda leaf: leaf.directory):
-            gone = all(leaf.gone for leaf in group)
-            yield directory, not gone and self._may_have_page(directory)
-
-    def _is_wanted(self, directory: str) -> bool:
-        return self._cache.is_known(directory) and self._may_have_page(directory)
+    def _with_a_page(self) -> Iterator[str]:
+        """Give the directories of the index that are to have a page."""
+        return (directory for directory in self._cache.directories() if self._may_have_page(directory))
 
     def _may_have_page(self, directory: str) -> bool:
         name = directory.removeprefix(self._own.prefix)

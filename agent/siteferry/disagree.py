@@ -14,7 +14,7 @@ from siteferry.ports import Executor, ListedObject, ObjectInfo, ObjectStore
 from siteferry_contract.copy_rules import is_reserved
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.errors import ContractError
-from siteferry_contract.keys import check_key, split
+from siteferry_contract.keys import check_key, join, split
 from siteferry_contract.leaf import FileEntry
 from siteferry_contract.objects import UPLOAD, is_generated
 
@@ -86,10 +86,7 @@ class Disagreements:
                 if scope.derived:
                     self._list(listed)
                 continue
-            try:
-                check_key(listed.key, descriptor.prefix)
-            except ContractError:
-                self.foreign += 1
+            if not self._may_be_a_files(listed.key, descriptor):
                 continue
             self._list(listed)
             entry = cache.entry(*split(listed.key))
@@ -160,11 +157,20 @@ class Disagreements:
         """Tell whether a generated object was seen there."""
         return self._db.execute("SELECT 1 FROM listed WHERE key = ? AND generated", (key,)).fetchone() is not None
 
-    def add_stray(self, key: str, why: str) -> None:
-        """Count a generated object as one that nobody made for this site."""
-        self._add("stray", key, why)
+    def add_stray(self, key: str, why: str, descriptor: Descriptor) -> None:
+        """Count an object that looks like one of the Lambdas' as one that nobody made for this site."""
+        if self._may_be_a_files(key, descriptor):
+            self._add("stray", key, why)
 
     # ----
+
+    def _may_be_a_files(self, key: str, descriptor: Descriptor) -> bool:
+        try:
+            check_key(key, descriptor.prefix)
+        except ContractError:
+            self.foreign += 1
+            return False
+        return True
 
     def _rows(self, table: str, where: str = "") -> Iterator[tuple[str, str]]:
         """Give (key, why) a page at a time, because keys are resolved meanwhile."""
@@ -263,7 +269,6 @@ def difference(found: ObjectInfo | None, entry: FileEntry, *, doubts: bool) -> s
 
 def live_files(cache: Cache) -> Iterator[tuple[str, FileEntry]]:
     """Give every key that the index lists as a file."""
-    for leaf, end in cache.all_leaves():
+    for leaf in cache.all_leaves():
         for name, entry in leaf.files.items():
-            if end is None or name < end:
-                yield f"{leaf.directory}/{name}" if leaf.directory else name, entry
+            yield join(leaf.directory, name), entry

@@ -158,12 +158,11 @@ class Mender:
 
     def _jobs_again(self, outbox: Outbox, first_open: int) -> None:
         """Send the page and copy jobs of every leaf that an unclosed run committed, and invalidate the site."""
-        for leaf, end in self.parts.cache.all_leaves():
+        for leaf in self.parts.cache.all_leaves():
             if leaf.run >= first_open:
                 outbox.page(leaf.directory)
                 for name in leaf.files:
-                    if end is None or name < end:
-                        outbox.copy(join(leaf.directory, name))
+                    outbox.copy(join(leaf.directory, name))
                 outbox.flush_full()
         outbox.flush()
         outbox.invalidate_everything()

@@ -158,9 +158,12 @@ class Effects:
 
     def _slices(self, puts: Sequence[Change]) -> Iterator[Sequence[Change]]:
         """Cut uploads into what one worker does in one go."""
-        large = [change for change in puts if change.state is None or change.state.size > SMALL_BYTES]
-        small = [change for change in puts if change.state is not None and change.state.size <= SMALL_BYTES]
-        yield from ([change] for change in large)
+        small: list[Change] = []
+        for change in puts:
+            if change.state is not None and change.state.size <= SMALL_BYTES:
+                small.append(change)
+            else:
+                yield [change]
         for start in range(0, len(small), self._in_slice):
             yield small[start : start + self._in_slice]
 

@@ -60,6 +60,16 @@ def duplicates(key: str, prefix: str, rules: Sequence[CopyRule]) -> Iterator[str
             yield prefix + rule.destination + name.removeprefix(rule.source)
 
 
+def original_of(key: str, prefix: str, rules: Sequence[CopyRule]) -> str | None:
+    """Give the key of which `key` is a duplicate; None: it is none's."""
+    name = key.removeprefix(prefix)
+    for rule in rules:
+        if name.startswith(rule.destination):
+            original = rule.source + name.removeprefix(rule.destination)
+            return None if not original or is_reserved(original, rules) else prefix + original
+    return None
+
+
 def _overlap(one: str, other: str) -> bool:
     return one.startswith(other) or other.startswith(one)
 

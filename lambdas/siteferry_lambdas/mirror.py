@@ -1,9 +1,9 @@
 """Duplicates only mirror (rule 8): a duplicate becomes what its source is, and nothing else decides about it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from siteferry_contract.copy_rules import CopyRule, duplicates, is_reserved
+from siteferry_contract.copy_rules import duplicates
 from siteferry_contract.descriptor import Descriptor
 from siteferry_lambdas.errors import ChangedError, UnsettledError
 from siteferry_lambdas.ports import Bucket, Object, Seen, Site
@@ -16,16 +16,6 @@ PASSES: Final = 6
 def duplicates_of(key: str, site: Descriptor) -> tuple[str, ...]:
     """Give the keys at which a key is duplicated."""
     return tuple(duplicates(key, site.prefix, site.copy_rules))
-
-
-def original_of(key: str, prefix: str, rules: Sequence[CopyRule]) -> str | None:
-    """Give the key of which `key` is a duplicate; None: it is none's."""
-    name = key.removeprefix(prefix)
-    for rule in rules:
-        if name.startswith(rule.destination):
-            original = rule.source + name.removeprefix(rule.destination)
-            return None if not original or is_reserved(original, rules) else prefix + original
-    return None
 
 
 def mirror_all(site: Site, pairs: Iterable[tuple[str, str]]) -> Report:

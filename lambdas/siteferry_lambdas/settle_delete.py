@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping
 from typing import Final, Literal
 
+from siteferry_contract.copy_rules import original_of
 from siteferry_contract.job import Job, make_jobs
 from siteferry_contract.keys import INDEX_NAME, split
 from siteferry_contract.leaf import Leaf
 from siteferry_lambdas.errors import UnsettledError
 from siteferry_lambdas.lookup import leaves_for
-from siteferry_lambdas.mirror import duplicates_of, mirror_all, original_of
+from siteferry_lambdas.mirror import duplicates_of, mirror_all
 from siteferry_lambdas.ports import Marker, Object, Seen, Site
 from siteferry_lambdas.report import Report, caught, total
 

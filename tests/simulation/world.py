@@ -22,10 +22,10 @@ import siteferry.run
 import siteferry.scan
 import siteferry.state
 import siteferry.tree
+from siteferry_contract.copy_rules import original_of
 from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import path_to_key
 from siteferry_contract.objects import is_generated
-from siteferry_lambdas.mirror import original_of
 from tests.simulation.cloud import Cloud
 from tests.simulation.disk import Disk, SimulatedOs
 from tests.simulation.faults import Faults, Requests

@@ -15,7 +15,8 @@ from siteferry.disagree import BYTES, GENERATED, MISSING, SIZE, STRAY
 from siteferry.report import Finding, JsonReporter
 from siteferry.state import StateDirectory
 from siteferry.sync import Site
-from tests.unit.agent.fakes import DAY, StoredObject, World
+from siteferry_contract.copy_rules import CopyRule
+from tests.unit.agent.fakes import DAY, StoredObject, World, descriptor
 
 READS = {"read_head", "leaves", "list", "head"}
 
@@ -219,6 +220,18 @@ def test_deletes_switched_off_leave_strays(site: World) -> None:
     damage(site, "stray", b"x")
     assert repair(site).differences == 1
     assert "stray" in site.objects.current
+
+
+def test_a_duplicate_of_a_duplicate_is_deleted(world: World) -> None:
+    """Where everything is duplicated, what lies among the duplicates and can be none of any file's goes."""
+    world.descriptor = descriptor(copy_rules=(CopyRule("", "mirror/"),))
+    world.write("a")
+    world.settle()
+    damage(world, "mirror/mirror/a", b"x")
+    assert audit(world) == {("stray", "mirror/mirror/a", DUPLICATE_STRAY)}
+    repair(world)
+    assert audit(world) == set()
+    world.check()
 
 
 @pytest.mark.parametrize("seed", range(30))

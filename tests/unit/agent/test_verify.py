@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from siteferry.cache import Cache
 from siteferry.state import StateDirectory
 from siteferry.tree import Tree
-from siteferry.verify import changed_directories
+from siteferry.verify import Range, changed_directories
 from tests.unit.agent.fakes import World
 
 DIRECTORIES = ("", "a", "a/b", "a/b/c", "a!", "a-", "z", "z/y")
@@ -56,6 +57,19 @@ def test_a_symlink_in_a_directorys_place_is_a_change(site: World, tmp_path: Path
     (site.root / "a").rename(tmp_path / "elsewhere")
     (site.root / "a").symlink_to(tmp_path / "elsewhere")
     assert {b"a", b"a/b", b"a/b/c"} <= set(changed(site))
+
+
+def test_a_helper_answers_for_its_range(site: World) -> None:
+    """A process of its own, started as the agent starts it, gives what changed in its range, and that it is done."""
+    site.write("z/y/1", b"other")
+    site.write("a/b/3")
+    with Tree(site.root) as tree:
+        cache = StateDirectory(site.config.state_dir).cache
+        command = [sys.executable, "-I", "-m", "siteferry.verify", str(tree.descriptor), str(cache)]
+        answer = subprocess.run(
+            [*command, *Range(b"b", None).arguments()], pass_fds=[tree.descriptor], capture_output=True, check=True
+        )
+    assert answer.stdout == b"\0\0\0\x03z\0y" + b"\0\0\0\x01\0"
 
 
 def test_a_helper_that_dies_costs_time_alone(site: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from siteferry_contract.copy_rules import CopyRule
+from siteferry_contract.copy_rules import CopyRule, original_of
 from siteferry_lambdas.errors import JobError, UnsettledError
-from siteferry_lambdas.mirror import is_identical, mirror, original_of
+from siteferry_lambdas.mirror import is_identical, mirror
 from siteferry_lambdas.ports import Object
 from siteferry_lambdas.settle_copy import handle_copy
 from tests.unit.lambdas.fakes import MemoryBucket, job, memory_site
