@@ -12,7 +12,7 @@ from siteferry.carry import request_seconds
 from siteferry.clock import HostClock
 from siteferry.config import Config
 from siteferry.parts import Services
-from siteferry.ports import DescriptorSource
+from siteferry.ports import DescriptorSource, ObjectStore
 from siteferry.redrive import DeadLetters
 from siteferry.report import Reporter
 from siteferry.state import StateDirectory
@@ -62,7 +62,6 @@ def open_site(config: Config, reporter: Reporter, clock: HostClock, *, to_look: 
         # After the lock, which may refuse: boto3 takes a third of a second to import.
         from siteferry.aws.descriptor import SsmDescriptor  # noqa: PLC0415
         from siteferry.aws.index import DynamoIndex  # noqa: PLC0415
-        from siteferry.aws.objects import S3Objects  # noqa: PLC0415
         from siteferry.aws.queues import SqsQueues  # noqa: PLC0415
         from siteferry.aws.session import Session  # noqa: PLC0415
 
@@ -71,10 +70,16 @@ def open_site(config: Config, reporter: Reporter, clock: HostClock, *, to_look: 
         session.check_credentials()
         source = SsmDescriptor(session, config.site)
         descriptor = source.read()
+
+        def open_objects() -> ObjectStore:
+            from siteferry.aws.objects import S3Objects  # noqa: PLC0415
+
+            return S3Objects(session, descriptor, config.workers, seconds)
+
         with ThreadPoolExecutor(config.workers, thread_name_prefix="upload") as executor:
             services = Services(
                 index=DynamoIndex(session, descriptor.table),
-                objects=S3Objects(session, descriptor, config.workers, seconds),
+                open_objects=open_objects,
                 queues=SqsQueues(session, descriptor),
                 clock=clock,
                 executor=executor,

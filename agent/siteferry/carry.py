@@ -17,6 +17,7 @@ from siteferry.run import Effects, Work
 from siteferry.tenancy import Tenancy
 from siteferry.tree import Tree
 
+MEGABYTE: Final = 1_000_000
 REQUESTS_PER_LEASE: Final = 4
 """A request may take at most this part of a lease, all its retries included (rule 7). Two may follow one another
 without a look at the lease (a last part and the completion), and a renewal is up to a quarter of a lease old."""
@@ -57,7 +58,9 @@ class Carrier:
             tree=tree,
             cache=p.cache,
             committer=Committer(p.services.index, p.cache, control, seconds),
-            publisher=Publisher(p.services.objects, p.headers, control, p.services.clock, seconds),
+            publisher=Publisher(
+                p.services.objects, p.headers, control, p.services.clock, seconds, p.config.max_bandwidth * MEGABYTE
+            ),
             outbox=self.outbox(summary),
             executor=p.services.executor,
             reporter=p.reporter,

@@ -64,6 +64,8 @@ class Config:
     """Seconds a file's ctime must be old before it is published."""
     workers: int = 16
     """Concurrent uploads."""
+    max_bandwidth: float = 0.0
+    """Megabytes (1,000,000 bytes) a second, all uploads together; 0: no limit."""
     lease: float = 180.0
     """Seconds for which the site belongs to this agent after each renewal; no request takes over a quarter of it."""
     exclude: tuple[str, ...] = DEFAULT_EXCLUDES
@@ -104,6 +106,7 @@ def _config(table: "_Table") -> Config:
         interval=table.take("interval", _number(0.1, 86_400), default.interval),
         settle=table.take("settle", _number(1, 86_400), default.settle),
         workers=table.take("workers", _integer(1, 512), default.workers),
+        max_bandwidth=table.take("max_bandwidth", _number(0, 100_000), default.max_bandwidth),
         lease=table.take("lease", _number(10, 3600), default.lease),
         exclude=(*base, *extra),
         delete=table.take("delete", _boolean, True),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from siteferry.cache import Cache
 from siteferry.config import Config
@@ -15,16 +16,21 @@ from siteferry.tenancy import MakeRenewal
 from siteferry_contract.descriptor import Descriptor
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Services:
     """What a site's runs need of the world."""
 
     index: IndexStore
-    objects: ObjectStore
+    open_objects: Callable[[], ObjectStore]
     queues: JobQueues
     clock: Clock
     executor: Executor
     renewal: MakeRenewal = Renewal
+
+    @cached_property
+    def objects(self) -> ObjectStore:
+        """The bucket; opened when it is first asked for, because a cycle without a change never does."""
+        return self.open_objects()
 
 
 @dataclass(frozen=True, slots=True)

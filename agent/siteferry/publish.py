@@ -9,6 +9,7 @@ from siteferry.checksum import crc64nvme
 from siteferry.errors import FileError, OutcomeUnknownError, RefusedError, SiteferryError, StoreError, ThrottledError
 from siteferry.headers import Headers
 from siteferry.lease import Control
+from siteferry.pace import Pace
 from siteferry.plan import Change
 from siteferry.ports import Clock, ObjectStore
 from siteferry.tree import OpenFile
@@ -36,10 +37,18 @@ class Publisher:
     """Publishes files. Safe to use from several threads."""
 
     def __init__(
-        self, store: ObjectStore, headers: Headers, control: Control, clock: Clock, request_seconds: float
+        self,
+        store: ObjectStore,
+        headers: Headers,
+        control: Control,
+        clock: Clock,
+        request_seconds: float,
+        max_bandwidth: float = 0.0,
     ) -> None:
+        """Take what to publish with; `max_bandwidth` is in bytes a second, 0: no limit."""
         self._store, self._headers, self._control, self._clock = store, headers, control, clock
         self._request_seconds = request_seconds
+        self._pace = Pace(clock, max_bandwidth)
 
     def publish(
         self, directory: int, change: Change, raw: bytes | None, old: FileEntry | None, *, force: bool
@@ -71,6 +80,7 @@ class Publisher:
                         crc, uploaded = crc_there, True
                     return Published(_entry(change, crc, raw), uploaded, token)
             except ThrottledError as error:
+                self._pace.slow_down()
                 last = last or error
             except (FileError, RefusedError):
                 # What an earlier try may have done, this one's failure does not undo.
@@ -97,6 +107,7 @@ class Publisher:
             crc = crc64nvme(data)
             if crc == expected:
                 return crc, False
+            self._pace.wait(size)
             self._control.require(self._request_seconds)
             self._store.put(change.key, data, headers)
             return crc, True
@@ -109,6 +120,7 @@ class Publisher:
 
     def _fenced(self, chunks: "_Running") -> Iterator[bytes]:
         for chunk in chunks:
+            self._pace.wait(len(chunk))
             self._control.require(self._request_seconds)
             yield chunk
         # What is left now: the last parts, and the completion.

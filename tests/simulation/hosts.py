@@ -144,7 +144,7 @@ class Host:
 
         services = Services(
             AgentIndex(asking, cloud.table),
-            AgentObjects(asking, cloud.bucket, self.schedule.part_checksums),
+            lambda: AgentObjects(asking, cloud.bucket, self.schedule.part_checksums),
             AgentQueues(asking, cloud.queues, cloud.descriptor),
             clock,
             cast("Any", Executor(cloud.scheduler)),

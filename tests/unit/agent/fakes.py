@@ -324,7 +324,7 @@ class World:
     def agent(self) -> Iterator[Site]:
         """Run an agent. If it dies, it leaves everything as it is."""
         services = Services(
-            self.index, self.objects, self.queues, self.clock, InlineExecutor(), lambda *_: nullcontext()
+            self.index, lambda: self.objects, self.queues, self.clock, InlineExecutor(), lambda *_: nullcontext()
         )
         self.queues._descriptor = self.descriptor
         state = StateDirectory(self.config.state_dir)
