@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 from siteferry.names import place_of
 from siteferry.plan import Problem
-from siteferry_contract.leaf import Entry, Leaf, decode_entries
+from siteferry_contract.leaf import Entry, FileEntry, Leaf, by_sort_name, decode_entries
 from siteferry_contract.leaf import sort_name as _sort_name
 
 _SCHEMA_VERSION: Final = 2
@@ -55,9 +56,8 @@ class Cache:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
-        self._last: Leaf | None = None
-        self._last_entries: dict[str, Entry] | None = None
-        """Of the last leaf, by sort name; made when it is first asked for one."""
+        self._recent: dict[tuple[str, str], Leaf] = {}
+        """The leaf that was last read, or those that were last written: names come by the directory."""
         self._db = _connect_to_read(path) if read_only else self._open()
 
     @staticmethod
@@ -98,6 +98,7 @@ class Cache:
 
     def reset(self) -> None:
         """Begin anew, with nothing."""
+        self._recent = {}
         self._db.close()
         self._remove()
         self._db = self._open()
@@ -131,6 +132,7 @@ class Cache:
     def load(self, leaves: Iterable[Leaf]) -> int:
         """Replace the copy of the index; gives the number of leaves. Digests and looks are forgotten."""
         self.set_version(None)
+        self._recent = {}
         number = 0
         with self.transaction():
             self._forget_snapshot()
@@ -145,10 +147,12 @@ class Cache:
 
     def put_leaves(self, leaves: Sequence[Leaf]) -> None:
         """Take over leaves that were committed. Their directories' digests tell of another state and are forgotten."""
+        self._recent = {}
         with self.transaction():
             for leaf in leaves:
                 self._put(leaf)
                 self._db.execute("UPDATE snapshot SET digest = x'' WHERE directory = ?", (leaf.directory,))
+        self._recent = {(leaf.directory, leaf.bound): leaf for leaf in leaves}
 
     def bounds(self, directory: str) -> list[str]:
         """Give the lower bounds of a directory's leaves, sorted; empty if it has none."""
@@ -156,15 +160,15 @@ class Cache:
         return [row[0] for row in rows]
 
     def leaf(self, directory: str, bound: str) -> Leaf:
-        """Give one leaf, which must exist. The last one is remembered: names come by the directory."""
-        if self._last and (self._last.directory, self._last.bound) == (directory, bound):
-            return self._last
+        """Give one leaf, which must exist."""
+        if recent := self._recent.get((directory, bound)):
+            return recent
         row = self._db.execute(
             "SELECT run, had_delete, gone, blob FROM leaf WHERE directory = ? AND bound = ?", (directory, bound)
         ).fetchone()
-        self._last = Leaf(directory, bound, row[0], bool(row[1]), bool(row[2]), decode_entries(row[3]))
-        self._last_entries = None
-        return self._last
+        leaf = Leaf(directory, bound, row[0], bool(row[1]), bool(row[2]), decode_entries(row[3]))
+        self._recent = {(directory, bound): leaf}
+        return leaf
 
     def leaves(self, directory: str) -> list[Leaf]:
         """Give a directory's leaves in order."""
@@ -179,11 +183,7 @@ class Cache:
     def entry(self, directory: str, sort_name: str) -> Entry | None:
         """Give one entry, or None."""
         leaf = self.leaf_for(directory, sort_name)
-        if leaf is None:
-            return None
-        if self._last_entries is None:
-            self._last_entries = {_sort_name(entry): entry for entry in leaf.entries}
-        return self._last_entries.get(sort_name)
+        return leaf.entry(sort_name) if leaf else None
 
     def all_leaves(self) -> Iterator[Leaf]:
         """Give every leaf by directory and bound, with the entries of its own range alone."""
@@ -193,8 +193,10 @@ class Cache:
         )
         for directory, bound, run, had_delete, gone, blob, end in rows:
             # A split writes the upper half first: what a lower leaf still has of it is out of date.
-            own = (entry for entry in decode_entries(blob) if end is None or _sort_name(entry) < end)
-            yield Leaf(directory, bound, run, bool(had_delete), bool(gone), tuple(own))
+            own = decode_entries(blob)
+            if end is not None:
+                own = tuple(entry for entry in own if _sort_name(entry) < end)
+            yield Leaf(directory, bound, run, bool(had_delete), bool(gone), own)
 
     def directories(self) -> list[str]:
         """Give the directories that the index has as existing."""
@@ -207,12 +209,11 @@ class Cache:
         """
         found: dict[str, Entry] = {}
         leaves = self.leaves(directory)
-        for n, leaf in enumerate(leaves):
-            end = leaves[n + 1].bound if n + 1 < len(leaves) else None
-            for entry in leaf.entries:
-                name = _sort_name(entry)
-                if end is None or name < end:
-                    found[name] = entry
+        for leaf, following in zip_longest(leaves, leaves[1:]):
+            entries = by_sort_name(leaf.entries)
+            if following:
+                entries = {name: entry for name, entry in entries.items() if name < following.bound}
+            found |= entries
         return found
 
     def is_known(self, directory: str) -> bool:
@@ -333,7 +334,6 @@ class Cache:
     # ----
 
     def _put(self, leaf: Leaf) -> None:
-        self._last = self._last_entries = None
         self._db.execute(
             "INSERT OR REPLACE INTO leaf VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
@@ -342,7 +342,7 @@ class Cache:
                 leaf.run,
                 leaf.had_delete,
                 leaf.gone,
-                len(leaf.files),
+                sum(isinstance(entry, FileEntry) for entry in leaf.entries),
                 leaf.blob,
             ),
         )

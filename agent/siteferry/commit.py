@@ -9,7 +9,7 @@ from siteferry.cache import Cache
 from siteferry.errors import LeaseLostError, UnavailableError
 from siteferry.lease import Control
 from siteferry.ports import IndexStore
-from siteferry_contract.leaf import Entry, FileEntry, Leaf, sort_name, sorted_entries, split_entries
+from siteferry_contract.leaf import Entry, FileEntry, Leaf, by_sort_name, sort_name, sorted_entries, split_entries
 
 MAX_LEAVES: Final = 25
 """In one transaction. DynamoDB takes 100 items; fewer keep one refused transaction cheap."""
@@ -45,7 +45,9 @@ def edit_leaf(
 
     Gives the leaves to write in the order in which to write them, upper parts first, and what changed.
     """
-    entries = {sort_name(entry): entry for entry in leaf.entries if end is None or sort_name(entry) < end}
+    entries = by_sort_name(leaf.entries)
+    if end is not None:
+        entries = {name: entry for name, entry in entries.items() if name < end}
     edited = [Edited(name, entries.get(name), edit.new, leaf.had_delete) for name, edit in edits.items()]
     for name, edit in edits.items():
         entries.pop(name, None)

@@ -132,21 +132,30 @@ def diff(
     """
     result = DirectoryDiff(problems=chosen.problems)
 
-    def change(action: Action, reason: str, name: str = "", raw: bytes = b"", state: FileState | None = None) -> None:
-        result.changes.append(Change(action, reason, scan.key, scan.path, name, raw, state))
+    def change(
+        action: Action,
+        reason: str,
+        name: str = "",
+        raw: bytes = b"",
+        state: FileState | None = None,
+        published: int | None = None,
+    ) -> None:
+        result.changes.append(Change(action, reason, scan.key, scan.path, name, raw, state, published))
 
     if not known:
         change(Action.CREATE, NEW)
     for name, (raw, state) in chosen.files.items():
-        reason = _reason(entries.get(name), naming.raw_if_differs(name, raw), state) or forced(join(scan.key, name))
+        old = entries.get(name)
+        key = join(scan.key, name)
+        reason = _reason(old, naming.raw_if_differs(name, raw), state) or forced(key)
         if reason and settled(join_path(scan.path, raw), state):
-            if adopts and reason == NEW and adopts(join(scan.key, name), state):
+            if adopts and reason == NEW and adopts(key, state):
                 change(Action.ADOPT, ADOPTED, name, raw, state)
             else:
-                change(Action.PUT, reason, name, raw, state)
+                change(Action.PUT, reason, name, raw, state, _checksum_of_same(old, state) if not forced(key) else None)
         elif reason:
             result.deferred.append(join_path(scan.path, raw))
-            result.forced_left = result.forced_left or forced(join(scan.key, name)) is not None
+            result.forced_left = result.forced_left or forced(key) is not None
     for name, raw in chosen.subdirectories.items():
         old = entries.get(f"{name}/")
         if not isinstance(old, SubdirectoryEntry) or old.raw != naming.raw_if_differs(name, raw):
@@ -183,6 +192,11 @@ def _reason(old: Entry | None, raw: bytes | None, state: FileState) -> str | Non
     if old.ctime_ns != state.ctime_ns:
         return "ctime"
     return "name" if old.raw != raw else None
+
+
+def _checksum_of_same(old: Entry | None, state: FileState) -> int | None:
+    """Give the checksum of a published file that may have the same bytes."""
+    return old.crc64nvme if isinstance(old, FileEntry) and old.size == state.size else None
 
 
 def _choose(

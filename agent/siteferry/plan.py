@@ -36,7 +36,9 @@ class Action(StrEnum):
 DELETIONS: Final = frozenset({Action.DELETE, Action.DROP_DIRECTORY, Action.GONE})
 
 
-_SELECT: Final = "SELECT action, reason, directory, path, name, raw, inode, size, mtime_ns, ctime_ns FROM change"
+_SELECT: Final = (
+    "SELECT action, reason, directory, path, name, raw, inode, size, mtime_ns, ctime_ns, published FROM change"
+)
 
 
 GONE: Final = "gone"
@@ -84,6 +86,8 @@ class Change:
     """The name on the host."""
     state: FileState | None = None
     """Of the file as scanned, for `put` and `adopt`."""
+    published: int | None = None
+    """For `put`: the crc64nvme of what is published, if the file may have the same bytes, and that would be enough."""
 
     @property
     def key(self) -> str:
@@ -146,7 +150,7 @@ class Plan:
         self._db.execute(
             "CREATE TABLE change (phase INTEGER, directory TEXT, path BLOB, name TEXT, action TEXT, reason TEXT,"
             " raw BLOB, held INTEGER, inode INTEGER, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,"
-            " PRIMARY KEY (phase, directory, name, action)) WITHOUT ROWID"
+            " published INTEGER, PRIMARY KEY (phase, directory, name, action)) WITHOUT ROWID"
         )
         self._db.execute("BEGIN")
         self.totals = Totals()
@@ -166,7 +170,7 @@ class Plan:
             )
             held = hold and change.action in DELETIONS
             added = self._db.execute(
-                "INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     change.phase,
                     change.directory,
@@ -180,6 +184,7 @@ class Plan:
                     size,
                     mtime_ns,
                     ctime_ns,
+                    _signed(change.published),
                 ),
             ).rowcount
             if added and held:
@@ -216,8 +221,9 @@ class Plan:
         query = f"{_SELECT} {where} ORDER BY phase, directory {order}, name {order}"
         rows = self._db.execute(query, values)
         for row in rows:
-            state = FileState(row[6] % (1 << 64), *row[7:10]) if row[6] is not None else None
-            yield Change(Action(row[0]), row[1], row[2], row[3], row[4], row[5], state)
+            inode, published = _unsigned(row[6]), _unsigned(row[10])
+            state = FileState(inode, *row[7:10]) if inode is not None else None
+            yield Change(Action(row[0]), row[1], row[2], row[3], row[4], row[5], state, published)
 
     def _set_held(self, *, held: bool) -> bool:
         marks = ", ".join("?" * len(DELETIONS))
@@ -247,5 +253,10 @@ class Plan:
             totals.reasons[change.reason] = totals.reasons.get(change.reason, 0) + 1
 
 
-def _signed(inode: int) -> int:
-    return inode - (1 << 64) if inode >= 1 << 63 else inode  # SQLite's integers have 63 bits and a sign
+def _signed(value: int | None) -> int | None:
+    """Give 64 bits without a sign as SQLite's integers, which have one."""
+    return value - (1 << 64) if value is not None and value >= 1 << 63 else value
+
+
+def _unsigned(value: int | None) -> int | None:
+    return value + (1 << 64) if value is not None and value < 0 else value

@@ -50,18 +50,16 @@ class Publisher:
         self._request_seconds = request_seconds
         self._pace = Pace(clock, max_bandwidth)
 
-    def publish(
-        self, directory: int, change: Change, raw: bytes | None, old: FileEntry | None, *, force: bool
-    ) -> Published:
+    def publish(self, directory: int, change: Change, raw: bytes | None, *, force: bool) -> Published:
         """Publish the file of a change from its open directory.
 
-        With the checksum of `old` and no `force`, nothing is put. A forced put counts only when S3 says so. Raises
-        FileError, SiteferryError, RefusedError and ThrottledError (no effect), OutcomeUnknownError (settled by nothing
-        that could be tried).
+        With the checksum of what is published and no `force`, nothing is put. A forced put counts only when S3 says so.
+        Raises FileError, SiteferryError, RefusedError and ThrottledError (no effect), OutcomeUnknownError (settled by
+        nothing that could be tried).
         """
         state = change.state
         assert state is not None
-        expected = old.crc64nvme if old and old.size == state.size and not force else None
+        expected = change.published if not force else None
         last: StoreError | None = None
         token = secrets.token_hex(8) if state.size > WHOLE_BYTES else ""
         for attempt in range(TRIES):

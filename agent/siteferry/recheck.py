@@ -71,7 +71,7 @@ class Recheck:
                     if not self.settled(change.full_path, state):
                         raise FileError("it is being written again, and its upload was hit by an earlier delete")
                     change = replace(change, state=state)
-                    published = self.publisher.publish(directory, change, raw, None, force=True)
+                    published = self.publisher.publish(directory, change, raw, force=True)
         except OSError as error:
             if self.tree.is_regular_file(change.path, change.raw):
                 raise FileError(f"cannot be read: {error.strerror}") from None

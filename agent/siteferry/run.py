@@ -173,20 +173,18 @@ class Effects:
 
         def upload() -> list[Outcome]:
             outcomes: list[Outcome] = []
-            for change, raw, old, force in prepared:
+            for change, raw, force in prepared:
                 try:
-                    outcomes.append(publish(descriptor, change, raw, old, force=force))
+                    outcomes.append(publish(descriptor, change, raw, force=force))
                 except Exception as error:  # noqa: BLE001  judged where the run is kept, one by one
                     outcomes.append(error)
             return outcomes
 
         return upload
 
-    def _prepare(self, change: Change) -> tuple[Change, bytes | None, FileEntry | None, bool]:
-        old = self._w.cache.entry(change.directory, change.name)
+    def _prepare(self, change: Change) -> tuple[Change, bytes | None, bool]:
         force = self._w.forced(change.key) is not None
-        raw = self._w.naming.raw_if_differs(change.name, change.raw)
-        return change, raw, old if isinstance(old, FileEntry) else None, force
+        return change, self._w.naming.raw_if_differs(change.name, change.raw), force
 
     def _finish(self, chunk: _Chunk) -> None:
         """Wait for a chunk's uploads, and edit its leaves."""

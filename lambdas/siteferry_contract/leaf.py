@@ -8,17 +8,22 @@ Blob, version 1: the byte 1, then zlib of
     u32 count · u32 length of names · names (UTF-8, sorted by code point, joined by NUL; a subdirectory ends in "/")
     u32 number of raw names · for each: u32 position, u32 length, bytes    (only where raw differs from the name)
     u32 number of unknown checksums · for each: u32 position
-    int64 x count: mtime_ns · ctime_ns · size · crc64nvme                  (all little-endian; 0 for subdirectories)
+    8 bytes x count: mtime_ns · ctime_ns · size (int64) · crc64nvme (u64)  (0 for subdirectories)
+
+All numbers are little-endian. Of a column the first bytes of all its numbers come first, then all second bytes, and so
+on: neighbours are alike in their upper bytes, so this makes a leaf smaller, and four times as fast to compress.
 """
 
 import struct
 import sys
 import zlib
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Final
+from itertools import pairwise, repeat
+from operator import lt
+from typing import Final, Literal, NamedTuple
 
 from siteferry_contract.errors import ContractError
 
@@ -27,15 +32,15 @@ MAX_BLOB_BYTES: Final = 256 * 1024
 """Compressed. A DynamoDB item may have 400 KB; writes are billed by the KB, so small leaves keep a change cheap."""
 
 _VERSION: Final = 1
+_COMPRESSION: Final = 1
+"""zlib's level: higher ones gain four percent, and take twice the time."""
 _MAX_DECODED_BYTES: Final = 64 * 1024 * 1024
 _BYTES_AN_ENTRY: Final = 40
 """Four columns of eight bytes, what separates names, and the position of an unknown checksum, rounded up."""
-_U64: Final = 1 << 64
 
 
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """One published file, as the index records it."""
+class FileEntry(NamedTuple):
+    """One published file, as the index records it. A tuple, because a large directory has thousands to decode."""
 
     name: str
     size: int
@@ -48,8 +53,7 @@ class FileEntry:
     """The name on the host, where it differs from the encoded name."""
 
 
-@dataclass(frozen=True, slots=True)
-class SubdirectoryEntry:
+class SubdirectoryEntry(NamedTuple):
     """One subdirectory. It never makes a file's key live."""
 
     name: str
@@ -58,6 +62,7 @@ class SubdirectoryEntry:
 
 
 Entry = FileEntry | SubdirectoryEntry
+_NO_FILE: Final = FileEntry("", 0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +91,16 @@ class Leaf:
         assert self._blob is not None
         return self._blob
 
+    def entry(self, name: str) -> Entry | None:
+        """Give the entry with a sort name, or None."""
+        position = bisect_left(self.entries, name, key=sort_name)
+        found = self.entries[position] if position < len(self.entries) else None
+        return found if found is not None and sort_name(found) == name else None
+
     def file(self, name: str) -> FileEntry | None:
         """Give the entry that makes `name` live, or None: the name is dead."""
-        for entry in self.entries:
-            if entry.name == name and isinstance(entry, FileEntry):
-                return entry
-        return None
+        found = self.entry(name)
+        return found if isinstance(found, FileEntry) else None
 
     @property
     def files(self) -> dict[str, FileEntry]:
@@ -104,38 +113,36 @@ def sort_name(entry: Entry) -> str:
     return entry.name if isinstance(entry, FileEntry) else f"{entry.name}/"
 
 
+def by_sort_name(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """Give entries by the names under which a leaf keeps them."""
+    return {entry.name if isinstance(entry, FileEntry) else f"{entry.name}/": entry for entry in entries}
+
+
 def encode_entries(entries: Sequence[Entry]) -> bytes:
     """Encode sorted entries to a blob; raises ContractError if they are not sorted or not unique."""
     names = [sort_name(entry) for entry in entries]
-    for one, other in pairwise(names):
-        if one >= other:
-            raise ContractError(f"entries of a leaf must be sorted and unique: {one!r} before {other!r}")
+    if not all(map(lt, names, names[1:])):
+        one, other = next((one, other) for one, other in pairwise(names) if one >= other)
+        raise ContractError(f"entries of a leaf must be sorted and unique: {one!r} before {other!r}")
     joined = "\0".join(names).encode()
-    raw = b"".join(
-        struct.pack("<II", position, len(entry.raw)) + entry.raw
-        for position, entry in enumerate(entries)
-        if entry.raw is not None
-    )
-    raws = sum(entry.raw is not None for entry in entries)
-    unknown = [n for n, e in enumerate(entries) if isinstance(e, FileEntry) and e.crc64nvme is None]
-    files = [entry if isinstance(entry, FileEntry) else None for entry in entries]
-    columns = (
-        [entry.mtime_ns if entry else 0 for entry in files],
-        [entry.ctime_ns if entry else 0 for entry in files],
-        [entry.size if entry else 0 for entry in files],
-        [_signed(entry.crc64nvme or 0) if entry else 0 for entry in files],
-    )
+    raws = [(position, entry.raw) for position, entry in enumerate(entries) if entry.raw is not None]
+    files = [entry if isinstance(entry, FileEntry) else _NO_FILE for entry in entries]
+    crcs = [entry.crc64nvme for entry in files]
+    unknown = [n for n, crc in enumerate(crcs) if crc is None] if None in crcs else []
     payload = b"".join(
         (
             struct.pack("<II", len(names), len(joined)),
             joined,
-            struct.pack("<I", raws),
-            raw,
+            struct.pack("<I", len(raws)),
+            *(struct.pack("<II", position, len(raw)) + raw for position, raw in raws),
             struct.pack(f"<I{len(unknown)}I", len(unknown), *unknown),
-            *(_column_bytes(column) for column in columns),
+            _column_bytes("q", [entry.mtime_ns for entry in files]),
+            _column_bytes("q", [entry.ctime_ns for entry in files]),
+            _column_bytes("q", [entry.size for entry in files]),
+            _column_bytes("Q", [crc or 0 for crc in crcs]),
         )
     )
-    return bytes((_VERSION,)) + zlib.compress(payload)
+    return bytes((_VERSION,)) + zlib.compress(payload, _COMPRESSION)
 
 
 def decode_entries(blob: bytes) -> tuple[Entry, ...]:
@@ -166,8 +173,8 @@ def _fits(entries: Sequence[Entry]) -> bool:
 
 
 def sorted_entries(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """Sort entries as a leaf keeps them."""
-    return tuple(sorted(entries, key=sort_name))
+    """Sort entries as a leaf keeps them; of those with one name the last is kept."""
+    return tuple(entry for _, entry in sorted(by_sort_name(entries).items()))
 
 
 def _decode_payload(payload: bytes) -> tuple[Entry, ...]:
@@ -191,13 +198,17 @@ def _decode_payload(payload: bytes) -> tuple[Entry, ...]:
     at += 4 + 4 * unknowns
     if len(payload) - at != 32 * count:
         raise ContractError(f"leaf blob has {len(payload) - at} bytes of columns for {count} entries")
-    mtimes, ctimes, sizes, crcs = (_column(payload[at + 8 * count * n : at + 8 * count * (n + 1)]) for n in range(4))
-    return tuple(
-        SubdirectoryEntry(name[:-1], raw.get(n))
-        if name.endswith("/")
-        else FileEntry(name, sizes[n], mtimes[n], ctimes[n], None if n in unknown else crcs[n] % _U64, raw.get(n))
-        for n, name in enumerate(names)
-    )
+    mtimes, ctimes, sizes = (_column("q", payload, at + 8 * count * n, count) for n in range(3))
+    crcs = _column("Q", payload, at + 24 * count, count)
+    entries: list[Entry] = list(map(FileEntry._make, zip(names, sizes, mtimes, ctimes, crcs, repeat(None))))
+    for n in unknown:
+        entries[n] = FileEntry(names[n], sizes[n], mtimes[n], ctimes[n], None)
+    for n, original in raw.items():
+        entries[n] = entries[n]._replace(raw=original)
+    for n, name in enumerate(names):
+        if name.endswith("/"):
+            entries[n] = SubdirectoryEntry(name[:-1], entries[n].raw)
+    return tuple(entries)
 
 
 def _decompress(data: bytes) -> bytes:
@@ -208,19 +219,19 @@ def _decompress(data: bytes) -> bytes:
     return payload
 
 
-def _signed(value: int) -> int:
-    return value - _U64 if value >= _U64 // 2 else value
-
-
-def _column_bytes(values: Sequence[int]) -> bytes:
-    column = array("q", values)
+def _column_bytes(kind: Literal["q", "Q"], values: Sequence[int]) -> bytes:
+    column = array(kind, values)
     if sys.byteorder == "big":
         column.byteswap()
-    return column.tobytes()
+    data = column.tobytes()
+    return b"".join([data[n::8] for n in range(8)])
 
 
-def _column(data: bytes) -> "array[int]":
-    column = array("q")
+def _column(kind: Literal["q", "Q"], payload: bytes, at: int, count: int) -> "array[int]":
+    data = bytearray(8 * count)
+    for n in range(8):
+        data[n::8] = payload[at + n * count : at + (n + 1) * count]
+    column = array(kind)
     column.frombytes(data)
     if sys.byteorder == "big":
         column.byteswap()
