@@ -146,7 +146,7 @@ class Comparer:
             adopts=self._adopts,
         )
         self._cache.set_problems(scan.key, found.problems)
-        plan.totals.deferred += len(found.deferred)
+        plan.deferred += len(found.deferred)
         if found.deferred:
             result.unfinished.add(scan.key)
         result.forced_left = result.forced_left or found.forced_left
@@ -214,7 +214,8 @@ def apply_brake(
 
     `approved` is the number of deletes that a person let through; `hold_reason` is why some are held already.
     """
-    deletes = plan.totals.deletes + plan.totals.held
+    totals = plan.totals
+    deletes = totals.deletes + totals.held
     total, before = deletes + recent, published + recent
     share = 100 * total / before if before else 100.0
     few = not deletes or (total <= brake.most and (total <= brake.files or share <= brake.percent))

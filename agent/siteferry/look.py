@@ -93,7 +93,8 @@ class Look:
             if not look_only:
                 p.reporter.failed(problem.path, problem.reason)
         summary.problems = p.cache.problem_count()
-        summary.planned = plan.totals.puts + plan.totals.adopted + plan.totals.deletes
+        totals = plan.totals
+        summary.planned = totals.puts + totals.adopted + totals.deletes
         return comparison
 
     def _plan_strays(self, found: Disagreements, comparer: Comparer, plan: Plan, comparison: Comparison) -> None:
@@ -127,9 +128,9 @@ class Look:
             if approved is not None and not (braked.approved or braked.hold_reason or look_only):
                 p.state.use_approval()  # what it was given for is over
         else:
-            plan.hold_deletes()
-            plan.totals.kept, plan.totals.held = plan.totals.held, 0
-        summary.deferred, summary.held, summary.kept = plan.totals.deferred, plan.totals.held, plan.totals.kept
+            plan.hold_deletes(switched_off=True)
+        totals = plan.totals
+        summary.deferred, summary.held, summary.kept = totals.deferred, totals.held, totals.kept
         if summary.hold_reason or not p.config.delete:
             comparison.unfinished |= comparison.deleting
 

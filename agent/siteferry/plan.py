@@ -5,9 +5,9 @@ Spilled to a temporary SQLite database, so a plan of millions of changes costs n
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from siteferry.names import join_path
 from siteferry.tree import FileState
@@ -33,6 +33,7 @@ class Action(StrEnum):
     """Mark a directory's leaves: it no longer exists."""
 
 
+_ACTIONS: Final = {action.value: action for action in Action}
 DELETIONS: Final = frozenset({Action.DELETE, Action.DROP_DIRECTORY, Action.GONE})
 
 
@@ -70,8 +71,7 @@ class Phase(IntEnum):
     """Of directories, deepest first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One line of the plan."""
 
     action: Action
@@ -153,7 +153,10 @@ class Plan:
             " published INTEGER, PRIMARY KEY (phase, directory, name, action)) WITHOUT ROWID"
         )
         self._db.execute("BEGIN")
-        self.totals = Totals()
+        self.deferred = 0
+        """Files that are being written, and so no part of it."""
+        self._switched_off = False
+        self._totals: Totals | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -163,38 +166,36 @@ class Plan:
 
     def add(self, changes: Iterable[Change], *, hold: bool = False) -> None:
         """Add changes; with `hold`, the deletes among them as held. The same change twice is one."""
-        for change in changes:
-            state = change.state
-            inode, size, mtime_ns, ctime_ns = (
-                (_signed(state.inode), state.size, state.mtime_ns, state.ctime_ns) if state else (None, 0, 0, 0)
+        rows = (
+            (
+                int(change.phase),
+                change.directory,
+                change.path,
+                change.name,
+                change.action.value,
+                change.reason,
+                change.raw,
+                hold and change.action in DELETIONS,
+                _signed(change.state.inode) if change.state else None,
+                *(change.state[1:] if change.state else (0, 0, 0)),
+                _signed(change.published),
             )
-            held = hold and change.action in DELETIONS
-            added = self._db.execute(
-                "INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    change.phase,
-                    change.directory,
-                    change.path,
-                    change.name,
-                    change.action,
-                    change.reason,
-                    change.raw,
-                    held,
-                    inode,
-                    size,
-                    mtime_ns,
-                    ctime_ns,
-                    _signed(change.published),
-                ),
-            ).rowcount
-            if added and held:
-                self.totals.held += change.action is Action.DELETE
-            elif added:
-                self._count(change, size)
+            for change in changes
+        )
+        self._db.executemany("INSERT OR IGNORE INTO change VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._totals = None
 
-    def hold_deletes(self) -> bool:
-        """Hold every delete, those of directories too; tells whether there was any."""
-        return self._set_held(held=True)
+    @property
+    def totals(self) -> Totals:
+        """What it comes to so far."""
+        if self._totals is None:
+            self._totals = self._count()
+        return replace(self._totals, deferred=self.deferred)
+
+    def hold_deletes(self, *, switched_off: bool = False) -> None:
+        """Hold every delete, those of directories too: until they are released, or because the operator wants none."""
+        self._set_held(held=True)
+        self._switched_off = switched_off
 
     def release_deletes(self) -> None:
         """Hold no delete any more."""
@@ -223,34 +224,32 @@ class Plan:
         for row in rows:
             inode, published = _unsigned(row[6]), _unsigned(row[10])
             state = FileState(inode, *row[7:10]) if inode is not None else None
-            yield Change(Action(row[0]), row[1], row[2], row[3], row[4], row[5], state, published)
+            yield Change(_ACTIONS[row[0]], row[1], row[2], row[3], row[4], row[5], state, published)
 
-    def _set_held(self, *, held: bool) -> bool:
+    def _set_held(self, *, held: bool) -> None:
         marks = ", ".join("?" * len(DELETIONS))
-        changed = self._db.execute(
-            f"UPDATE change SET held = ? WHERE held = ? AND action IN ({marks})",  # noqa: S608
-            (held, not held, *DELETIONS),
-        ).rowcount
-        count = "SELECT count(*) FROM change WHERE "
-        deletes = self._db.execute(count + "action = 'delete'").fetchone()[0]
-        self.totals.held, self.totals.deletes = (deletes, 0) if held else (0, deletes)
-        others = self._db.execute(count + "action NOT IN ('put', 'adopt', 'delete') AND NOT held").fetchone()
-        self.totals.others = others[0]
-        return bool(changed)
+        query = f"UPDATE change SET held = ? WHERE action IN ({marks})"  # noqa: S608
+        self._db.execute(query, (held, *(action.value for action in DELETIONS)))
+        self._totals = None
 
-    def _count(self, change: Change, size: int) -> None:
-        totals = self.totals
-        if change.action is Action.PUT:
-            totals.puts += 1
-            totals.put_bytes += size
-        elif change.action is Action.ADOPT:
-            totals.adopted += 1
-        elif change.action is Action.DELETE:
-            totals.deletes += 1
-        else:
-            totals.others += 1
-        if change.action in (Action.PUT, Action.ADOPT, Action.DELETE):
-            totals.reasons[change.reason] = totals.reasons.get(change.reason, 0) + 1
+    def _count(self) -> Totals:
+        totals = Totals()
+        query = "SELECT action, reason, held, count(*), sum(size) FROM change GROUP BY action, reason, held"
+        for name, reason, held, count, size in self._db.execute(query):
+            action = Action(name)
+            if action is Action.DELETE and held and self._switched_off:
+                totals.kept += count
+            elif action is Action.DELETE and held:
+                totals.held += count
+            elif action in (Action.PUT, Action.ADOPT, Action.DELETE):
+                totals.puts += count if action is Action.PUT else 0
+                totals.put_bytes += size if action is Action.PUT else 0
+                totals.adopted += count if action is Action.ADOPT else 0
+                totals.deletes += count if action is Action.DELETE else 0
+                totals.reasons[reason] = totals.reasons.get(reason, 0) + count
+            elif not held:
+                totals.others += count
+        return totals
 
 
 def _signed(value: int | None) -> int | None:

@@ -7,7 +7,7 @@ see the key as live and take their deletes back; before it, only this check can 
 import functools
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from siteferry.cache import Cache
@@ -70,7 +70,7 @@ class Recheck:
                     state = FileState.of(os.stat(change.raw, dir_fd=directory, follow_symlinks=False))
                     if not self.settled(change.full_path, state):
                         raise FileError("it is being written again, and its upload was hit by an earlier delete")
-                    change = replace(change, state=state)
+                    change = change._replace(state=state)
                     published = self.publisher.publish(directory, change, raw, force=True)
         except OSError as error:
             if self.tree.is_regular_file(change.path, change.raw):

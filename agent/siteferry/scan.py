@@ -47,10 +47,10 @@ class DirectoryScan:
 
     def files(self) -> Iterator[tuple[bytes, FileState]]:
         """Give the regular files."""
-        for n, kind in enumerate(self.kinds):
+        columns = zip(self.inodes, self.sizes, self.mtimes, self.ctimes, strict=True)
+        for name, kind, state in zip(self.names, self.kinds, map(FileState._make, columns), strict=True):
             if kind == _FILE[0]:
-                state = FileState(self.inodes[n], self.sizes[n], self.mtimes[n], self.ctimes[n])
-                yield os.fsencode(self.names[n]), state
+                yield os.fsencode(name), state
 
     def subdirectories(self) -> list[bytes]:
         """Give the names of the subdirectories."""

@@ -9,9 +9,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from siteferry.errors import FileChangedError, FileUnreadableError, RootError
 
@@ -26,11 +25,10 @@ _MOST: Final = (1 << 63) - 1
 
 def clamp(time_ns: int) -> int:
     """Keep a time within 64 bits: file systems hold later years than 2262, and any FTP user can set one."""
-    return max(-_MOST, min(time_ns, _MOST))
+    return time_ns if -_MOST <= time_ns <= _MOST else _MOST if time_ns > 0 else -_MOST
 
 
-@dataclass(frozen=True, slots=True)
-class FileState:
+class FileState(NamedTuple):
     """What tells one state of a file from another."""
 
     inode: int
@@ -133,9 +131,10 @@ class OpenFile:
             raise FileUnreadableError(f"cannot be read: {error.strerror}") from None
         self._state = state
         try:
-            if not stat.S_ISREG(os.fstat(self._descriptor).st_mode):
+            status = os.fstat(self._descriptor)
+            if not stat.S_ISREG(status.st_mode):
                 raise FileChangedError("it is no longer a regular file")
-            self.check_unchanged()
+            self._check(status)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -148,7 +147,10 @@ class OpenFile:
 
     def check_unchanged(self) -> None:
         """Raise FileChangedError unless the file is still in its state."""
-        if FileState.of(os.fstat(self._descriptor)) != self._state:
+        self._check(os.fstat(self._descriptor))
+
+    def _check(self, status: os.stat_result) -> None:
+        if FileState.of(status) != self._state:
             raise FileChangedError("it changed while it was being published")
 
     def read(self) -> bytes:

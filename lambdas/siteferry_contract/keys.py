@@ -75,7 +75,7 @@ def encode_name(name: str, encoding: Encoding) -> bytes:
 
 def check_key_length(key: str) -> str:
     """Return the key if S3 would take one of that length; raises UnpublishableNameError."""
-    if (length := len(key.encode())) > MAX_KEY_BYTES:
+    if len(key) > MAX_KEY_BYTES // 4 and (length := len(key.encode())) > MAX_KEY_BYTES:
         raise UnpublishableNameError(f"its key has {length} bytes of UTF-8: S3 takes at most {MAX_KEY_BYTES}")
     return key
 

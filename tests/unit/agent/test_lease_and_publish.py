@@ -221,7 +221,7 @@ class Desk:
     def publish(self, old: FileEntry | None = None, *, force: bool = False) -> Published:
         """Publish it."""
         known = old.crc64nvme if old else None
-        return self.publisher.publish(self.directory, replace(self.change, published=known), None, force=force)
+        return self.publisher.publish(self.directory, self.change._replace(published=known), None, force=force)
 
     def puts(self) -> int:
         """Count the PUTs."""
