@@ -1,6 +1,7 @@
 """The `siteferry` command. Imports what a command needs only when it runs."""
 
 import argparse
+import gc
 import io
 import os
 import signal
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from siteferry.clock import HostClock
     from siteferry.report import Reporter, Summary
     from siteferry.sync import Site
+
+COLLECT_AFTER: Final = 20_000
+"""New objects between two looks for garbage in cycles. The agent leaves next to none, and with Python's 700 a tenth of
+a first sync's CPU time goes into looking."""
 
 _DESCRIPTION: Final = """\
 Publishes a web site that people manage over FTP to S3 and CloudFront.
@@ -73,6 +78,7 @@ adopted stay as they are. Look at --dry-run first.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit code."""
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name must not end a run on a latin-1 terminal

@@ -1,6 +1,5 @@
 """From a job to its handler: queue, dead-letter queue, function, event source and alarms, the same for every kind."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import aws_cdk as cdk
@@ -12,6 +11,7 @@ from constructs import Construct
 from siteferry_contract.job import JobKind
 from siteferry_infra.alarms import Alarms
 from siteferry_infra.functions import Handler
+from siteferry_infra.sizes import SIZES
 
 MAX_RECEIVES: Final = 5
 VISIBILITY_FACTOR: Final = 6
@@ -19,25 +19,6 @@ VISIBILITY_FACTOR: Final = 6
 _RETENTION: Final = cdk.Duration.days(14)
 """SQS's longest."""
 _OLD_JOB: Final = cdk.Duration.minutes(15)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineSize:
-    """How a kind of job is taken from its queue and how much its handler gets."""
-
-    timeout_seconds: int
-    memory_mb: int
-    batch_size: int
-    max_concurrency: int
-    """At most so many invocations at a time; at least 2 (Lambda's limit)."""
-
-
-SIZES: Final[dict[JobKind, PipelineSize]] = {
-    "copy": PipelineSize(timeout_seconds=300, memory_mb=512, batch_size=5, max_concurrency=10),
-    "delete": PipelineSize(timeout_seconds=120, memory_mb=512, batch_size=5, max_concurrency=10),
-    "page": PipelineSize(timeout_seconds=120, memory_mb=512, batch_size=5, max_concurrency=10),
-    "invalidate": PipelineSize(timeout_seconds=60, memory_mb=256, batch_size=1000, max_concurrency=2),
-}
 
 
 class JobQueue(Construct):

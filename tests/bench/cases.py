@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from tests.bench.daemon import idle, one_file
+from tests.bench.handlers import renamed
 from tests.bench.tree import edit_tree
 from tests.bench.workbench import LIMIT, LIMIT_TWO, Rows, Tool, Workbench
 
@@ -64,4 +65,5 @@ CASES: Final[Mapping[str, Callable[[Workbench, int], Rows]]] = {
     "changed": changed,
     "daemon": idle,
     "one": one_file,
+    "renamed": renamed,
 }

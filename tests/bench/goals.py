@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from siteferry_infra.sizes import SIZES
 from tests.bench.daemon import CYCLES, INTERVAL_SECONDS
+from tests.bench.handlers import HANDLERS
 from tests.bench.results import Result
 from tests.bench.workbench import LIMIT
 
@@ -14,6 +16,8 @@ HEARTBEATS: Final = frozenset({"dynamodb.PutItem", "dynamodb.UpdateItem", "cloud
 LEASE_SECONDS: Final = 180
 RENEWALS: Final = 4
 """In the time of one lease."""
+SHARE_OF_A_CPU: Final = 512 / 1769
+"""That a Lambda of 512 MB has: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html."""
 FLAT: Final = (100_000, 4_000_000)
 """Files between which memory may grow by a fifth at most."""
 
@@ -104,6 +108,20 @@ def _one(result: Result) -> Iterator[Goal]:
     yield Goal("one change: other requests", sum(requests.values()), 0)
 
 
+def _renamed(result: Result) -> Iterator[Goal]:
+    requests = result.requests(HANDLERS)
+    looks = requests.get("s3.HeadObject", 0) / result.files
+    yield Goal("renamed: HEADs of the handlers a deleted key", looks, 2.1)
+    paths = [row["units"].get("cloudfront.Paths", 0) for row in result.rows[HANDLERS]]
+    yield Goal("renamed: paths invalidated", max(paths), 3_000)
+    longest = max(
+        batch["longest_cpu"] / SHARE_OF_A_CPU / SIZES[kind].timeout_seconds
+        for row in result.rows[HANDLERS]
+        for kind, batch in row["batches"].items()
+    )
+    yield Goal("renamed: the longest batch, of its Lambda's time-out", longest, 0.5)
+
+
 def _others(result: Result, known: "set[str] | frozenset[str]") -> float:
     return sum(count for operation, count in result.requests(SITE).items() if operation not in known)
 
@@ -114,4 +132,5 @@ _JUDGES: Final[Mapping[str, Callable[[Result], Iterator[Goal]]]] = {
     "first": _first,
     "daemon": _daemon,
     "one": _one,
+    "renamed": _renamed,
 }

@@ -59,8 +59,13 @@ class Server:
         self._ask("reset", b"")
 
     def drop(self, name: str) -> None:
-        """Empty a bucket or table."""
+        """Empty a bucket, table or queue."""
         self._ask(f"drop?name={name}", b"")
+
+    def take(self, queue: str, most: int) -> list[str]:
+        """Take the oldest messages out of a queue."""
+        found: list[str] = json.loads(self._ask(f"take?queue={queue}&most={most}", b""))
+        return found
 
     def seed(self, bucket: str, manifest: Path) -> None:
         """Add objects by a file of lines "size md5 key"."""

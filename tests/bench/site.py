@@ -55,7 +55,8 @@ class Siteferry:
 
     def command(self, command: str = "sync") -> list[str]:
         """Give the command line."""
-        return [self._python, "-m", "siteferry", command, "--quiet", "--config", str(self.configuration)]
+        quiet = ["--quiet"] if command in ("sync", "run") else []
+        return [self._python, "-m", "siteferry", command, *quiet, "--config", str(self.configuration)]
 
     def version(self) -> str:
         """Give the version that it tells."""
@@ -67,7 +68,14 @@ class Siteferry:
         shutil.rmtree(self.state, ignore_errors=True)
         self._server.drop(BUCKET)
         self._server.drop(TABLE)
-        descriptor = Descriptor(
+        for kind in JOB_KINDS:
+            self._server.drop(f"bench-{kind}")
+        self._server.set_parameter(f"/siteferry/{SITE}", self.descriptor.to_json())
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What `cdk deploy` would have written."""
+        return Descriptor(
             site=SITE,
             region="us-east-1",
             bucket=BUCKET,
@@ -80,4 +88,3 @@ class Siteferry:
             directory_pages=True,
             header_rules=(HeaderRule("*.html", {"cache-control": "max-age=60"}),),
         )
-        self._server.set_parameter(f"/siteferry/{SITE}", descriptor.to_json())

@@ -7,9 +7,10 @@ import pytest
 
 from tests.bench.__main__ import run_case
 from tests.bench.goals import SITE, judge
+from tests.bench.handlers import HANDLERS
 from tests.bench.render import render
 from tests.bench.results import Result, load
-from tests.bench.tree import edit_tree, make_tree, walk
+from tests.bench.tree import FILES_PER_DIRECTORY, edit_tree, make_tree, walk
 from tests.bench.workbench import Workbench, WrongError, open_workbench
 
 FILES = 500
@@ -44,6 +45,17 @@ def test_what_changed_is_published_and_nothing_else(bench: Workbench) -> None:
     """Of 1 % changed, one PUT for each file written; the bucket is checked against the tree."""
     result = run_case(bench, "changed", 1)
     assert 1 <= result.requests(SITE)["s3.PutObject"] <= FILES / 100
+
+
+def test_a_renamed_directory_is_followed_to_the_end_of_all_jobs(bench: Workbench) -> None:
+    """Every file is put once under its new name; the real handlers clear each old key and make each page."""
+    files = len(list(walk(bench.root)))
+    result = run_case(bench, "renamed", 1)
+    assert result.requests(SITE)["s3.PutObject"] == files
+    assert result.requests(HANDLERS)["s3.HeadObject"] >= 2 * files
+    batches = result.rows[HANDLERS][0]["batches"]
+    assert batches["delete"]["names"] == files
+    assert batches["page"]["names"] >= 2 * files / FILES_PER_DIRECTORY
 
 
 def test_a_wrong_object_is_noticed(bench: Workbench) -> None:

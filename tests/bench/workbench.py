@@ -81,14 +81,18 @@ class Workbench:
         """Siteferry and its peers."""
         return [self.site, *self.peers]
 
-    def run(self, tool: Tool) -> dict[str, Any]:
-        """Run a tool once; gives its costs and the requests that it made. Raises WrongError if it failed."""
+    def run(self, tool: Tool, *command: str, codes: Sequence[int] = (0,)) -> dict[str, Any]:
+        """Run a tool once; gives its costs and the requests that it made. Raises WrongError if it failed.
+
+        `command`: another one of siteferry's than `sync`; `codes`: the exit codes that are no failure.
+        """
         log = self.folder / f"{tool.name}.log"
         log.unlink(missing_ok=True)
         self.server.reset()
-        cost = measure(tool.command(), environment=tool.environment, log=log)
+        line = self.site.command(*command) if command else tool.command()
+        cost = measure(line, environment=tool.environment, log=log)
         counts = self.server.counts()
-        if cost.code or counts.requests["stub.Error"]:
+        if cost.code not in codes or counts.requests["stub.Error"]:
             raise WrongError(
                 f"{tool.name} ended with {cost.code}:\n{log.read_text()[-2000:]}\n{self.server.log.read_text()[-2000:]}"
             )

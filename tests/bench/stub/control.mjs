@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { counts, reset } from "./counts.mjs";
 import { dropTable } from "./dynamodb.mjs";
 import { dropBucket, objectLines, seedObject, sortListings } from "./s3.mjs";
-import { setParameter } from "./services.mjs";
+import { dropQueue, setParameter, takeMessages } from "./services.mjs";
 
 export function control(url, body, response) {
   const { pathname, searchParams } = new URL(url, "https://localhost");
@@ -17,6 +17,7 @@ export function control(url, body, response) {
     drop: () => {
       dropBucket(searchParams.get("name"));
       dropTable(searchParams.get("name"));
+      dropQueue(searchParams.get("name"));
       return "";
     },
     seed: () => {
@@ -27,6 +28,7 @@ export function control(url, body, response) {
       }
       return "";
     },
+    take: () => JSON.stringify(takeMessages(searchParams.get("queue"), Number(searchParams.get("most")))),
     objects: () => objectLines(searchParams.get("bucket")),
     parameter: () => setParameter(searchParams.get("name"), body.toString()),
   };

@@ -48,14 +48,22 @@ function segmentOf(pk, total) {
   return (hash >>> 0) % total;
 }
 
-function page(table, input, wanted) {
+function sorted(table) {
   table.order ??= [...table.items.keys()].sort();
+  return table.order;
+}
+
+function page(table, input, keys, wanted) {
   const { ExclusiveStartKey: start, Limit: limit = Infinity } = input;
   const after = start && id(start);
   const Items = [];
   let bytes = 0;
-  for (const key of table.order) {
-    if ((after !== undefined && key <= after) || !wanted(key)) continue;
+  let passed = after === undefined;
+  for (const key of keys) {
+    if (!passed || !wanted(key)) {
+      passed ||= key === after;
+      continue;
+    }
     const found = table.items.get(key);
     Items.push(found.item);
     bytes += found.bytes;
@@ -65,6 +73,16 @@ function page(table, input, wanted) {
   const last = Items.at(-1);
   const ended = bytes < PAGE_BYTES && Items.length < limit;
   return { Items, Count: Items.length, ...(ended ? {} : { LastEvaluatedKey: { pk: last.pk, sk: last.sk } }) };
+}
+
+function lowerBound(order, key) {
+  let low = 0;
+  for (let high = order.length; low < high; ) {
+    const middle = (low + high) >> 1;
+    if (order[middle] < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 class Refused extends Error {
@@ -146,13 +164,19 @@ const OPERATIONS = {
   },
   Scan(input) {
     const { Segment: segment, TotalSegments: total } = input;
-    return page(open(input.TableName), input, (key) =>
+    const table = open(input.TableName);
+    return page(table, input, sorted(table), (key) =>
       total === undefined || segmentOf(key.slice(0, key.indexOf("\0")), total) === segment);
   },
   Query(input) {
     const table = open(input.TableName);
     const condition = { ...input, ConditionExpression: input.KeyConditionExpression };
-    return page(table, input, (key) => holds(condition, table.items.get(key).item));
+    const order = sorted(table);
+    const prefix = `${input.ExpressionAttributeValues[":pk"].S}\0`;
+    const first = lowerBound(order, prefix);
+    const keys = order.slice(first, lowerBound(order, `${prefix.slice(0, -1)}\x01`));
+    if (input.ScanIndexForward === false) keys.reverse();
+    return page(table, input, keys, (key) => holds(condition, table.items.get(key).item));
   },
 };
 

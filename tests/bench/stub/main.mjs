@@ -1,10 +1,11 @@
-// A server that speaks as much of S3, DynamoDB, SQS, SSM, STS and CloudWatch as siteferry and its peers use, fast, and
+// A server that speaks as much of S3, DynamoDB, SQS, SSM, STS, CloudFront and CloudWatch as siteferry and its peers use, fast, and
 // counts requests. Nothing is checked: no signature, no permission. What the clients' work depends on is as in AWS.
 // node main.mjs CERTIFICATE KEY     prints {"port": N} once it listens on 127.0.0.1
 //
 // GET  /__bench/counts              {"requests": {"s3.PutObject": 3, …}, "units": {…}, "cpu_seconds": …}
 // POST /__bench/reset               counts begin anew; listings are sorted now rather than while a client waits
-// POST /__bench/drop?name=N         a bucket or table is emptied
+// POST /__bench/drop?name=N         a bucket, table or queue is emptied
+// POST /__bench/take?queue=Q&most=N a JSON list of the oldest messages of a queue, which are no longer in it
 // POST /__bench/seed?bucket=B&file=F     objects as F lists them: lines of "size md5 key"
 // GET  /__bench/objects?bucket=B    lines of "size md5 key"
 // POST /__bench/parameter?name=N    the body becomes the value of an SSM parameter
@@ -14,7 +15,7 @@ import { control } from "./control.mjs";
 import { count } from "./counts.mjs";
 import { dynamodb } from "./dynamodb.mjs";
 import { s3 } from "./s3.mjs";
-import { cloudwatch, sqs, ssm, sts } from "./services.mjs";
+import { cloudfront, cloudwatch, sqs, ssm, sts } from "./services.mjs";
 
 const BY_TARGET = { DynamoDB_20120810: dynamodb, AmazonSQS: sqs, AmazonSSM: ssm, GraniteServiceVersion20100801: cloudwatch };
 
@@ -28,6 +29,7 @@ function answer(request, response, body) {
     if (!service) throw new Error(`unknown target ${target}`);
     return service(target.slice(dot + 1), JSON.parse(body.toString()), response);
   }
+  if (/^\/\d{4}-\d\d-\d\d\/distribution\/\w+\/invalidation$/.test(url)) return cloudfront(body, response);
   const cbor = /^\/service\/\w+\/operation\/(\w+)$/.exec(url);
   if (cbor) return cloudwatch(cbor[1], null, response);
   if (request.method === "POST" && (headers["content-type"] ?? "").startsWith("application/x-www-form-urlencoded") && url === "/") {

@@ -208,6 +208,7 @@ function look(method, bucket, key, headers, response) {
     ETag: `"${found.md5}"`,
     "Last-Modified": new Date(found.modified * 1000).toUTCString(),
     "Content-Length": method === "HEAD" ? found.size : 0,
+    "x-amz-version-id": "bench",
   });
   return response.end();
 }

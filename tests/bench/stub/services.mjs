@@ -1,8 +1,18 @@
-// SQS that swallows jobs, SSM with the descriptor, STS and CloudWatch that only answer.
+// SQS that keeps jobs until the harness takes them, CloudFront that takes invalidations, SSM with the descriptor, STS and CloudWatch that only answer.
 import crypto from "node:crypto";
 import { bill, count } from "./counts.mjs";
+import { sendXml } from "./wire.mjs";
 
 const parameters = new Map();
+const queues = new Map();
+
+export function takeMessages(queue, most) {
+  return queues.get(queue)?.splice(0, most) ?? [];
+}
+
+export function dropQueue(name) {
+  queues.delete(name);
+}
 
 export function setParameter(name, value) {
   parameters.set(name, value);
@@ -19,7 +29,10 @@ export function sendJson(response, body, status = 200) {
   response.end(text);
 }
 
-function sent(body) {
+function sent(url, body) {
+  const queue = url.slice(url.lastIndexOf("/") + 1);
+  if (!queues.has(queue)) queues.set(queue, []);
+  queues.get(queue).push(body);
   bill("sqs.Messages", 1);
   bill("sqs.Bytes", Buffer.byteLength(body));
   return { MessageId: crypto.randomUUID(), MD5OfMessageBody: crypto.createHash("md5").update(body).digest("hex") };
@@ -27,9 +40,9 @@ function sent(body) {
 
 export function sqs(operation, input, response) {
   count(`sqs.${operation}`);
-  if (operation === "SendMessage") return sendJson(response, sent(input.MessageBody));
+  if (operation === "SendMessage") return sendJson(response, sent(input.QueueUrl, input.MessageBody));
   if (operation !== "SendMessageBatch") throw new Error(`SQS ${operation} is unknown`);
-  const Successful = input.Entries.map(({ Id, MessageBody }) => ({ Id, ...sent(MessageBody) }));
+  const Successful = input.Entries.map(({ Id, MessageBody }) => ({ Id, ...sent(input.QueueUrl, MessageBody) }));
   return sendJson(response, { Successful, Failed: [] });
 }
 
@@ -39,6 +52,12 @@ export function ssm(operation, input, response) {
   const Value = parameters.get(input.Name);
   if (Value === undefined) return sendJson(response, { __type: "ParameterNotFound", message: input.Name }, 400);
   return sendJson(response, { Parameter: { Name: input.Name, Type: "String", Value, Version: 1 } });
+}
+
+export function cloudfront(body, response) {
+  count("cloudfront.CreateInvalidation");
+  bill("cloudfront.Paths", Number(/<Quantity>(\d+)<\/Quantity>/.exec(body.toString())[1]));
+  sendXml(response, "<Invalidation><Id>I1</Id><Status>InProgress</Status></Invalidation>", 201);
 }
 
 export function sts(operation, _, response) {
