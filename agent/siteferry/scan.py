@@ -10,6 +10,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Final
 
+from siteferry.lstat import lstat_all
 from siteferry.names import join_path
 from siteferry.tree import FileState, Tree, clamp, open_directory
 
@@ -182,7 +183,7 @@ def _chunks(descriptor: int) -> Iterator[tuple[list[str], list[os.stat_result], 
             subdirectories = [entry.name for entry in chunk if entry.is_dir(follow_symlinks=False)]
             files = [entry for entry in chunk if not entry.is_dir(follow_symlinks=False)] if subdirectories else chunk
             try:
-                states = [entry.stat(follow_symlinks=False) for entry in files]
+                states = lstat_all(files)
             except FileNotFoundError:
                 there = [(entry, state) for entry in files if (state := _state(entry)) is not None]
                 files, states = [entry for entry, _ in there], [state for _, state in there]
