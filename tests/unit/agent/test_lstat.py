@@ -57,6 +57,6 @@ def test_fast_looks_are_made_by_the_one_who_asks(entries: list[Any], monkeypatch
 def test_a_name_that_vanished_is_an_error(entries: list[Any], slow: bool, tmp_path: Path) -> None:
     """Whoever looks, that a name is gone is told."""
     (tmp_path / "7").unlink()
+    looks: list[Any] = [Slow(entry, set()) for entry in entries] if slow else entries
     with pytest.raises(FileNotFoundError):
-        looks: list[Any] = [Slow(entry, set()) for entry in entries] if slow else entries
         lstat_all(looks)
