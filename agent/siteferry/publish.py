@@ -33,6 +33,15 @@ class Published:
     """Of an upload in parts: the object's `siteferry-upload` metadata."""
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A small file as it was read."""
+
+    data: bytes
+    crc: int
+    """crc64nvme."""
+
+
 class Publisher:
     """Publishes files. Safe to use from several threads."""
 
@@ -50,8 +59,17 @@ class Publisher:
         self._request_seconds = request_seconds
         self._pace = Pace(clock, max_bandwidth)
 
-    def publish(self, directory: int, change: Change, raw: bytes | None, *, force: bool) -> Published:
-        """Publish the file of a change from its open directory.
+    def read(self, directory: int, change: Change) -> Body:
+        """Read the file of a change whole, as one state; for small files. Raises FileError."""
+        assert change.state is not None
+        with OpenFile(directory, change.raw, change.state) as file:
+            data = file.read()
+        return Body(data, crc64nvme(data))
+
+    def publish(
+        self, directory: int, change: Change, raw: bytes | None, *, force: bool, body: Body | None = None
+    ) -> Published:
+        """Publish the file of a change from its open directory; `body` is what `read` gave, if it was read already.
 
         With the checksum of what is published and no `force`, nothing is put. A forced put counts only when S3 says so.
         Raises FileError, SiteferryError, RefusedError and ThrottledError (no effect), OutcomeUnknownError (settled by
@@ -61,22 +79,27 @@ class Publisher:
         assert state is not None
         expected = change.published if not force else None
         last: StoreError | None = None
-        token = secrets.token_hex(8) if state.size > WHOLE_BYTES else ""
+        in_parts = state.size > WHOLE_BYTES
+        token = secrets.token_hex(8) if in_parts else ""
         for attempt in range(TRIES):
             if last is not None:
                 self._clock.wait(BACK_OFF_SECONDS * 2**attempt)
+                body = None
             try:
-                with OpenFile(directory, change.raw, state) as file:
-                    try:
-                        crc, uploaded = self._once(file, change, expected, token)
-                    except OutcomeUnknownError as error:
-                        last = error
-                        if force:
-                            continue  # the bytes may be what was there before: they tell nothing of the headers
-                        if (crc_there := self._ours(file, change, token)) is None:
-                            continue
-                        crc, uploaded = crc_there, True
-                    return Published(_entry(change, crc, raw), uploaded, token)
+                body = body or (None if in_parts else self.read(directory, change))
+                try:
+                    if body:
+                        crc, uploaded = body.crc, self._put(change, body, expected)
+                    else:
+                        crc, uploaded = self._put_parts(directory, change, expected, token)
+                except OutcomeUnknownError as error:
+                    last = error
+                    if force:
+                        continue  # the bytes may be what was there before: they tell nothing of the headers
+                    crc, uploaded = body.crc if body else _checksum(directory, change), True
+                    if not self._is_there(change, crc, token):
+                        continue
+                return Published(_entry(change, crc, raw), uploaded, token)
             except ThrottledError as error:
                 self._pace.slow_down()
                 last = last or error
@@ -97,23 +120,27 @@ class Publisher:
             return found.metadata.get(UPLOAD) == published.token
         return entry.crc64nvme is None or found.crc64nvme == entry.crc64nvme
 
-    def _once(self, file: OpenFile, change: Change, expected: int | None, token: str) -> tuple[int, bool]:
+    def _put(self, change: Change, body: Body, expected: int | None) -> bool:
+        """Put a file in one request, and tell whether it had to be."""
         assert change.state is not None
-        size, headers = change.state.size, self._headers.of(change.key, change.state.mtime_ns)
-        if size <= WHOLE_BYTES:
-            data = file.read()
-            crc = crc64nvme(data)
-            if crc == expected:
-                return crc, False
-            self._pace.wait(size)
-            self._control.require(self._request_seconds)
-            self._store.put(change.key, data, headers)
-            return crc, True
-        if expected is not None and (crc := _checksum(file)) == expected:
-            return crc, False
-        running = _Running(file)
+        if body.crc == expected:
+            return False
+        headers = self._headers.of(change.key, change.state.mtime_ns)
+        self._pace.wait(len(body.data))
+        self._control.require(self._request_seconds)
+        self._store.put(change.key, body.data, headers)
+        return True
+
+    def _put_parts(self, directory: int, change: Change, expected: int | None, token: str) -> tuple[int, bool]:
+        """Put a large file while it is read; gives its checksum, and whether it had to be put."""
+        assert change.state is not None
+        if expected is not None and _checksum(directory, change) == expected:
+            return expected, False
+        headers = self._headers.of(change.key, change.state.mtime_ns)
         headers[f"x-amz-meta-{UPLOAD}"] = token
-        self._store.put_chunks(change.key, self._fenced(running), size, headers)
+        with OpenFile(directory, change.raw, change.state) as file:
+            running = _Running(file)
+            self._store.put_chunks(change.key, self._fenced(running), change.state.size, headers)
         return running.crc, True
 
     def _fenced(self, chunks: "_Running") -> Iterator[bytes]:
@@ -124,17 +151,12 @@ class Publisher:
         # What is left now: the last parts, and the completion.
         self._control.require(2 * self._request_seconds)
 
-    def _ours(self, file: OpenFile, change: Change, token: str) -> int | None:
-        """Settle an unknown outcome: give the checksum if the object is there as this attempt put it."""
-        crc = _checksum(file)
+    def _is_there(self, change: Change, crc: int, token: str) -> bool:
+        """Settle an unknown outcome: tell whether the object is there as this attempt put it."""
         try:
-            return (
-                crc
-                if self.is_ours(change.key, Published(_entry(change, crc, None), uploaded=True, token=token))
-                else None
-            )
+            return self.is_ours(change.key, Published(_entry(change, crc, None), uploaded=True, token=token))
         except SiteferryError:
-            return None  # still unknown
+            return False  # still unknown
 
 
 class _Running:
@@ -161,11 +183,14 @@ def _entry(change: Change, crc: int | None, raw: bytes | None) -> FileEntry:
     return FileEntry(change.name, state.size, state.mtime_ns, state.ctime_ns, crc, raw)
 
 
-def _checksum(file: OpenFile) -> int:
-    crc = 0
-    for chunk in file.chunks(WHOLE_BYTES):
-        crc = crc64nvme(chunk, crc)
-    return crc
+def _checksum(directory: int, change: Change) -> int:
+    """Read a large file for its checksum; raises FileError."""
+    assert change.state is not None
+    with OpenFile(directory, change.raw, change.state) as file:
+        running = _Running(file)
+        for _ in running:
+            pass
+    return running.crc
 
 
 def describe(error: StoreError) -> str:

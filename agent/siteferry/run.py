@@ -4,10 +4,8 @@ The order of calls in here is the protocol. Nothing is sent for what is not comm
 in the bucket, and what is not known is never taken for done.
 """
 
-import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,17 +20,13 @@ from siteferry.publish import Published, Publisher, adopted, describe
 from siteferry.recheck import Recheck
 from siteferry.report import Reporter, Summary
 from siteferry.tree import NOT_THERE, Tree
+from siteferry.uploads import Outcome, Slice, Uploads
 from siteferry_contract.keys import INDEX_NAME
 from siteferry_contract.leaf import FileEntry, Leaf, SubdirectoryEntry
 
 BATCH_LEAVES: Final = 25
 MOST_CHUNKS: Final = 64
 """Directories that are open for uploads at a time: each holds a descriptor."""
-MOST_IN_SLICE: Final = 8
-"""Small files that one worker uploads one after another, because handing each over costs as much as a small upload."""
-SMALL_BYTES: Final = 64 * 1024
-SLICES_PER_WORKER: Final = 4
-"""That a run has at least, if files are to be uploaded in slices: otherwise workers would be idle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +51,15 @@ class Work:
     """Hears of every key on which index and bucket agree after a commit."""
 
 
-Outcome = Published | Exception
-"""What came of one upload."""
-
-
 @dataclass(slots=True)
 class _Chunk:
     """Changes of one directory on their way."""
 
     changes: Sequence[Change]
-    uploads: "list[tuple[Sequence[Change], Future[list[Outcome]]]]"
-    close: Callable[[], object]
-
-    @property
-    def files(self) -> int:
-        """How many files it uploads."""
-        return sum(len(changes) for changes, _ in self.uploads)
+    puts: Sequence[Change] = ()
+    directory: int = -1
+    """Open as long as there are uploads."""
+    uploads: list[Slice] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -100,29 +87,28 @@ class Effects:
         """Something that had to be put was not."""
         self.unknown = False
         """Some outcome could not be settled: the head must stay open."""
-        self._in_slice = 1
 
     def carry_out(self, plan: Plan) -> None:
         """Make every change; raises SiteferryError, and then the head stays open."""
-        slices = plan.totals.puts // (SLICES_PER_WORKER * self._w.workers)
-        self._in_slice = max(1, min(slices, MOST_IN_SLICE))
+        w = self._w
+        uploads = Uploads(w.publisher, w.executor, w.naming, w.forced, workers=w.workers, files=plan.totals.puts)
         for phase in Phase:
-            self._carry_out(plan.chunks(phase))
+            self._carry_out(plan.chunks(phase), uploads)
             self._flush()
             self._w.outbox.flush()
             if self._summary.stopped:
                 return
 
-    def _carry_out(self, chunks: Iterable[Sequence[Change]]) -> None:
+    def _carry_out(self, chunks: Iterable[Sequence[Change]], uploads: Uploads) -> None:
         flying: deque[_Chunk] = deque()
-        ahead = SLICES_PER_WORKER * self._w.workers * self._in_slice
         try:
             for changes in chunks:
                 if self._w.stopping():
                     self._summary.stopped = True
                     break
-                flying.append(self._begin(changes))
-                while sum(chunk.files for chunk in flying) > ahead or len(flying) > MOST_CHUNKS:
+                flying.append(chunk := self._open(changes))
+                chunk.uploads.extend(uploads.begin(chunk.directory, chunk.puts))
+                while sum(len(chunk.puts) for chunk in flying) > uploads.ahead or len(flying) > MOST_CHUNKS:
                     self._finish(flying[0])
                     flying.popleft()
             while flying:
@@ -130,67 +116,36 @@ class Effects:
                 flying.popleft()
         finally:
             # After an error: no upload may still be under way when the lease is given up.
-            uploads = [future for chunk in flying for _, future in chunk.uploads]
-            wait([future for future in uploads if not future.cancel()])
+            uploads.end()
             for chunk in flying:
-                chunk.close()
+                self._close(chunk)
 
     # ---- uploads
 
-    def _begin(self, changes: Sequence[Change]) -> _Chunk:
+    def _open(self, changes: Sequence[Change]) -> _Chunk:
         puts = [change for change in changes if change.action is Action.PUT]
         if not puts:
-            return _Chunk(changes, [], lambda: None)
-        opened = self._w.tree.directory(puts[0].path)
+            return _Chunk(changes)
         try:
-            descriptor = opened.__enter__()
+            return _Chunk(changes, puts, self._w.tree.open(puts[0].path))
         except OSError as error:
             for change in puts:
                 if error.errno in NOT_THERE:
                     self._defer(change)
                 else:
                     self._fail(change, f"its directory cannot be opened: {error.strerror}")
-            return _Chunk([c for c in changes if c.action is not Action.PUT], [], lambda: None)
-        uploads = [
-            (changes, self._w.executor.submit(self._uploader(descriptor, changes))) for changes in self._slices(puts)
-        ]
-        return _Chunk(changes, uploads, functools.partial(opened.__exit__, None, None, None))
+            return _Chunk([change for change in changes if change.action is not Action.PUT])
 
-    def _slices(self, puts: Sequence[Change]) -> Iterator[Sequence[Change]]:
-        """Cut uploads into what one worker does in one go."""
-        small: list[Change] = []
-        for change in puts:
-            if change.state is not None and change.state.size <= SMALL_BYTES:
-                small.append(change)
-            else:
-                yield [change]
-        for start in range(0, len(small), self._in_slice):
-            yield small[start : start + self._in_slice]
-
-    def _uploader(self, descriptor: int, changes: Sequence[Change]) -> Callable[[], list[Outcome]]:
-        prepared = [self._prepare(change) for change in changes]
-        publish = self._w.publisher.publish
-
-        def upload() -> list[Outcome]:
-            outcomes: list[Outcome] = []
-            for change, raw, force in prepared:
-                try:
-                    outcomes.append(publish(descriptor, change, raw, force=force))
-                except Exception as error:  # noqa: BLE001  judged where the run is kept, one by one
-                    outcomes.append(error)
-            return outcomes
-
-        return upload
-
-    def _prepare(self, change: Change) -> tuple[Change, bytes | None, bool]:
-        force = self._w.forced(change.key) is not None
-        return change, self._w.naming.raw_if_differs(change.name, change.raw), force
+    def _close(self, chunk: _Chunk) -> None:
+        if chunk.puts:
+            self._w.tree.close_directory(chunk.directory)
+            chunk.puts = ()
 
     def _finish(self, chunk: _Chunk) -> None:
         """Wait for a chunk's uploads, and edit its leaves."""
         edits: dict[str, tuple[Change, Published | None]] = {}
-        for changes, future in chunk.uploads:
-            for change, outcome in zip(changes, future.result(), strict=True):
+        for part in chunk.uploads:
+            for change, outcome in zip(part.changes, part.outcomes.result(), strict=True):
                 published = self._settle(change, outcome)
                 self._w.reporter.transferred(change)
                 if published:
@@ -199,7 +154,7 @@ class Effects:
             if change.action is Action.ADOPT:
                 raw = self._w.naming.raw_if_differs(change.name, change.raw)
                 edits[change.name] = (change, adopted(change, raw))
-        chunk.close()
+        self._close(chunk)
         if not chunk.changes:
             return
         others = [change for change in chunk.changes if change.action not in (Action.PUT, Action.ADOPT)]

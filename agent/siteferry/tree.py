@@ -88,6 +88,10 @@ class Tree:
             descriptor = child
         return descriptor
 
+    def close_directory(self, descriptor: int) -> None:
+        """Close what `open` gave."""
+        os.close(descriptor)
+
     def is_regular_file(self, directory: bytes, name: bytes) -> bool:
         """Tell whether a file is there now; one that cannot be looked at counts as there."""
         try:

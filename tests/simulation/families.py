@@ -110,11 +110,12 @@ def _deleted_before_the_check(names: _Names, _: random.Random) -> Family:
 
 
 def _unknown_put(names: _Names, rng: random.Random) -> Family:
-    """A PUT times out with its effect, and what it put is taken back meanwhile."""
+    """A PUT times out with its effect, what it put is taken back meanwhile, and a look at it may fail too."""
     after = names.edit("write"), names.edit("write", 1, names.published()), names.edit("write", 0, "no answer")
     new = names.edit("write", 1), names.edit("delete", cue="no answer")
     steer = Steer(AGENT, f"^PUT {names.key} {BODIES[1]!r}", "time-out", works=True, late=rng.random())
-    return Family(rng.choice((after, new)), (steer,))
+    blind = Steer(AGENT, f"^HEAD {names.key}", "error")
+    return Family(rng.choice((after, new)), (steer, blind) if rng.random() < 0.5 else (steer,))
 
 
 def _crash_before_the_commit(names: _Names, rng: random.Random) -> Family:

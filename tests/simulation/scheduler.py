@@ -292,6 +292,10 @@ class Future(Generic[T]):
         self._cancelled = self._cancelled or not self._begun
         return self._cancelled
 
+    def done(self) -> bool:
+        """Tell whether it is done, or never will be."""
+        return self._cancelled or bool(self._value) or self._error is not None
+
     def wait(self) -> None:
         """Wait until it is done."""
         while not self._end.wait():

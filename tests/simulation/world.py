@@ -16,12 +16,14 @@ from unittest.mock import patch
 
 import siteferry.lease
 import siteferry.look
+import siteferry.lstat
 import siteferry.publish
 import siteferry.recheck
 import siteferry.run
 import siteferry.scan
 import siteferry.state
 import siteferry.tree
+import siteferry.uploads
 from siteferry_contract.copy_rules import original_of
 from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import path_to_key
@@ -257,10 +259,11 @@ class World:
         with ExitStack() as stack:
             for module in (siteferry.tree, siteferry.scan, siteferry.recheck):
                 stack.enter_context(patch.object(module, "os", simulated))
+            stack.enter_context(patch.object(siteferry.lstat, "SLOW_SECONDS", float("inf")))  # no real threads
             stack.enter_context(patch.object(siteferry.lease, "threading", threading))
             now = SimpleNamespace(time=lambda: scheduler.now)
             stack.enter_context(patch.object(siteferry.state, "time", now))
-            stack.enter_context(patch.object(siteferry.run, "wait", wait))
+            stack.enter_context(patch.object(siteferry.uploads, "wait", wait))
             own_clock = self.schedule.own_clock or self.schedule.hosts > 1
             stack.enter_context(patch.object(siteferry.look, "has_own_clock", lambda _: own_clock))
             if self.schedule.chunked:

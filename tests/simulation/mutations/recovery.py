@@ -57,7 +57,7 @@ def close_last() -> Patches:
 
 def settle() -> Patches:
     """What is not known is taken for not done, and forgotten."""
-    return [*settle_again(), patch.object(Publisher, "_ours", lambda *_: None)]
+    return [*settle_again(), patch.object(Publisher, "_is_there", lambda *_: False)]
 
 
 def settle_again() -> Patches:
