@@ -35,11 +35,12 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A small file as it was read."""
+    """A small file as it was read, and the headers that it is put with."""
 
     data: bytes
     crc: int
     """crc64nvme."""
+    headers: dict[str, str]
 
 
 class Publisher:
@@ -64,7 +65,7 @@ class Publisher:
         assert change.state is not None
         with OpenFile(directory, change.raw, change.state) as file:
             data = file.read()
-        return Body(data, crc64nvme(data))
+        return Body(data, crc64nvme(data), self._headers.of(change.key, change.state.mtime_ns))
 
     def publish(
         self, directory: int, change: Change, raw: bytes | None, *, force: bool, body: Body | None = None
@@ -122,13 +123,11 @@ class Publisher:
 
     def _put(self, change: Change, body: Body, expected: int | None) -> bool:
         """Put a file in one request, and tell whether it had to be."""
-        assert change.state is not None
         if body.crc == expected:
             return False
-        headers = self._headers.of(change.key, change.state.mtime_ns)
         self._pace.wait(len(body.data))
         self._control.require(self._request_seconds)
-        self._store.put(change.key, body.data, headers)
+        self._store.put(change.key, body.data, body.headers)
         return True
 
     def _put_parts(self, directory: int, change: Change, expected: int | None, token: str) -> tuple[int, bool]:
