@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.bill import DYNAMODB_WRITE_UNIT, PRICES, median_dollars
-from tests.bench.goals import LEASE_SECONDS, RENEWALS, SITE, Goal, judge, judge_growth
+from siteferry_infra.sizes import SIZES
+from tests.bench.bill import BILLED_FILES, PRICES, bill, lambda_dollars
+from tests.bench.goals import SHARE_OF_A_CPU, SITE, Goal, judge, judge_growth
+from tests.bench.handlers import HANDLERS
 from tests.bench.plot import Series, plot
 from tests.bench.results import Result
 from tests.bench.table import TITLES, table, title
@@ -66,7 +68,29 @@ def _section(result: Result) -> Iterator[str]:
     if held_up := [tool for tool, rows in result.rows.items() if _is_held_up(rows)]:
         yield f"The server was what these waited for, so their wall time is its own: {', '.join(held_up)}."
     yield ""
+    yield from _handlers(result)
     yield from _goals("", judge(result))
+
+
+def _handlers(result: Result) -> Iterator[str]:
+    """Give what the Lambdas' part of a case would take in AWS."""
+    rows = result.rows.get(HANDLERS)
+    if not rows:
+        return
+    row = sorted(rows, key=lambda one: one["cpu"])[len(rows) // 2]
+    grows = BILLED_FILES / result.files
+    yield "| jobs | batches | names | CPU s | longest batch, s in a Lambda | its time-out, s |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for kind, batch in row["batches"].items():
+        longest = batch["longest_cpu"] / SHARE_OF_A_CPU
+        numbers = f"{batch['batches']:,} | {batch['names']:,} | {batch['cpu']:.1f} | {longest:.0f}"
+        yield f"| {kind} | {numbers} | {SIZES[kind].timeout_seconds} |"
+    seconds = sum(batch["cpu"] / SIZES[kind].max_concurrency for kind, batch in row["batches"].items()) / SHARE_OF_A_CPU
+    yield (
+        f"\nA Lambda of 512 MB has {SHARE_OF_A_CPU:.2f} of a CPU, so with as many at once as the template allows"
+        f" a backlog of {BILLED_FILES:,} renamed files takes about {seconds * grows / 60:,.0f} minutes of CPU, for"
+        f" ${lambda_dollars(row) * grows:,.2f}: requests, Lambda and invalidation paths.\n"
+    )
 
 
 def _is_held_up(rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -83,34 +107,19 @@ def _goals(heading: str, goals: Sequence[Goal]) -> Iterator[str]:
 
 
 def _bill(results: Sequence[Result]) -> Iterator[str]:
-    sizes = [result.files for result in results if result.case == "first"]
-    if not sizes:
+    if not any(result.case == "first" for result in results):
         return
-    files = max(sizes)
-    found = {result.case: result for result in results if result.files == files}
-    yield f"## The bill, at {files:,} files\n"
-    yield f"By the requests counted; storage and what the handlers do are not in it.\n{PRICES}.\n"
-    yield "| | siteferry | awscli, from cron |"
+    yield f"## The bill of a site of {BILLED_FILES:,} files\n"
+    yield (
+        "Requests counted, of the largest tree measured, in proportion to the files. siteferry runs as a daemon, which"
+        f" without a change only renews its lease; `aws s3 sync` runs from cron, every minute.\n{PRICES}. Storage and"
+        " traffic are not in it, nor what the Lambdas do.\n"
+    )
+    yield "| | siteferry | `aws s3 sync` |"
     yield "|---|---:|---:|"
-    for text, case, times in _BILLED:
-        if case in found:
-            shown = [
-                f"${median_dollars(found[case], tool) * times:,.2f}" if tool in found[case].rows else ""
-                for tool in (SITE, "awscli")
-            ]
-            yield f"| {text} | {' | '.join(shown)} |"
-    renewals = _MINUTES * 60 / LEASE_SECONDS * RENEWALS
-    yield f"| a month of the daemon's lease renewals | ${renewals * DYNAMODB_WRITE_UNIT:,.2f} | |"
+    for text, *values in bill(results):
+        yield f"| {text} | {' | '.join('' if value is None else f'${value:,.2f}' for value in values)} |"
     yield ""
-
-
-_MINUTES: Final = 30 * 24 * 60
-_BILLED: Final = (
-    ("a first sync", "first", 1),
-    ("a month of one-minute runs without a change", "nochange", _MINUTES),
-    ("a month with 1 % changed once a day", "changed", 30),
-    ("10,000 changes, each in a run of its own", "one", 10_000),
-)
 
 
 def _machine(results: Sequence[Result]) -> Iterator[str]:
