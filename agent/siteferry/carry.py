@@ -47,6 +47,7 @@ class Carrier:
     ) -> Effects:
         """Open the run."""
         p, control = self.parts, self.tenancy.control
+        objects = p.services.objects  # before anything is opened: it may not be reachable
         p.cache.set_version(None)
         summary.run = control.open_run(
             Applied.of(p.descriptor).with_rules_of(control.head.applied),
@@ -59,7 +60,7 @@ class Carrier:
             cache=p.cache,
             committer=Committer(p.services.index, p.cache, control, seconds),
             publisher=Publisher(
-                p.services.objects, p.headers, control, p.services.clock, seconds, p.config.max_bandwidth * MEGABYTE
+                objects, p.headers, control, p.services.clock, seconds, p.config.max_bandwidth * MEGABYTE
             ),
             outbox=self.outbox(summary),
             executor=p.services.executor,
@@ -92,7 +93,7 @@ class Carrier:
         control.close_run(applied)
         p.cache.set_version(Version(control.head.epoch, control.head.run))
         if not summary.stopped:
-            p.cache.end_walk(comparison.unfinished | effects.unfinished)
+            p.cache.snapshot.end_walk(comparison.unfinished | effects.unfinished)
 
 
 def headers_left(comparison: Comparison, summary: Summary) -> bool:

@@ -8,7 +8,7 @@ import functools
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final
 
 SLOW_SECONDS: Final = 30e-6
@@ -30,8 +30,10 @@ def lstat_all(entries: Sequence["os.DirEntry[str]"]) -> list[os.stat_result]:
         return states + _one_by_one(rest)
     size = max(SAMPLE, min(SLICE, -(-len(rest) // THREADS)))
     slices = [rest[start : start + size] for start in range(0, len(rest), size)]
-    for found in _pool().map(_one_by_one, slices):
-        states += found
+    looks = [_pool().submit(_one_by_one, part) for part in slices]
+    wait(looks)  # whatever came of one: the directory must stay open for all of them
+    for look in looks:
+        states += look.result()
     return states
 
 

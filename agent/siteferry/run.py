@@ -107,7 +107,10 @@ class Effects:
                     self._summary.stopped = True
                     break
                 flying.append(chunk := self._open(changes))
-                chunk.uploads.extend(uploads.begin(chunk.directory, chunk.puts))
+                chunk.uploads.extend(uploads.begin(chunk.directory, chunk.puts, self._w.stopping))
+                if sum(len(part.changes) for part in chunk.uploads) < len(chunk.puts):
+                    self._summary.stopped = True
+                    break
                 while sum(len(chunk.puts) for chunk in flying) > uploads.ahead or len(flying) > MOST_CHUNKS:
                     self._finish(flying[0])
                     flying.popleft()

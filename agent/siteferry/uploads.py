@@ -6,12 +6,13 @@ to get it back. With one reader the others hardly ever want it: a first sync tak
 
 import functools
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Final
 
 from siteferry.diff import Forced, Naming
+from siteferry.errors import FileError, StoreError
 from siteferry.plan import Change
 from siteferry.ports import Executor
 from siteferry.publish import Body, Published, Publisher
@@ -56,27 +57,36 @@ class Uploads:
         """Make it for a run of so many uploads, `workers` of which are made at a time."""
         self._publisher, self._executor, self._naming, self._forced = publisher, executor, naming, forced
         self._in_slice = max(1, min(files // (SLICES_PER_WORKER * workers), MOST_IN_SLICE))
-        self._begun: deque[tuple[Future[list[Outcome]], int]] = deque()
-        """With the bytes that each holds."""
+        self._begun: list[Future[list[Outcome]]] = []
+        self._holding: deque[tuple[Future[list[Outcome]], int]] = deque()
+        """Those that hold the bytes of small files, with their number."""
         self._bytes = 0
+        self._hopeless = False
+        """Something is wrong that no other upload can come around, such as a lost lease."""
         self.ahead = SLICES_PER_WORKER * workers * self._in_slice
         """Files that are worth beginning before others are finished."""
 
-    def begin(self, directory: int, changes: Sequence[Change]) -> Iterator[Slice]:
-        """Begin to upload files of an open directory, which stays open until they are uploaded."""
+    def begin(self, directory: int, changes: Sequence[Change], stopping: Callable[[], bool]) -> Iterator[Slice]:
+        """Begin to upload files of an open directory, which stays open until they are uploaded; fewer when stopping."""
         for part in self._slices(changes):
+            if self._hopeless or stopping():
+                return
             uploads = [self._prepare(directory, change) for change in part]
             size = sum(len(upload.body.data) for upload in uploads if upload.body)
             self._make_room(size)
             outcomes = self._executor.submit(functools.partial(self._upload, directory, uploads))
-            self._begun.append((outcomes, size))
-            self._bytes += size
+            self._begun.append(outcomes)
+            if size:  # a large file, which holds up nobody, is read while it is put
+                self._holding.append((outcomes, size))
+                self._bytes += size
             yield Slice(part, outcomes)
 
     def end(self) -> None:
         """Take back what was not begun, and wait for the rest."""
-        wait([outcomes for outcomes, _ in self._begun if not outcomes.cancel()])
+        wait([outcomes for outcomes in self._begun if not outcomes.cancel()])
         self._begun.clear()
+        self._holding.clear()
+        self._bytes = 0
 
     # ----
 
@@ -101,11 +111,12 @@ class Uploads:
             return _Upload(change, raw, force, error=error)
 
     def _make_room(self, size: int) -> None:
-        while self._begun and (self._bytes + size > MOST_BYTES or self._begun[0][0].done()):
-            outcomes, done = self._begun[0]
+        while self._holding and (self._bytes + size > MOST_BYTES or self._holding[0][0].done()):
+            outcomes, held = self._holding.popleft()
             outcomes.result()
-            self._begun.popleft()
-            self._bytes -= done
+            self._bytes -= held
+        if len(self._begun) > 2 * len(self._holding) + MOST_IN_SLICE:
+            self._begun = [outcomes for outcomes in self._begun if not outcomes.done()]
 
     def _upload(self, directory: int, uploads: Sequence[_Upload]) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -117,8 +128,11 @@ class Uploads:
                     directory, upload.change, upload.raw, force=upload.force, body=upload.body
                 )
                 outcomes.append(published)
+            except (FileError, StoreError) as error:
+                outcomes.append(error)
             except Exception as error:  # noqa: BLE001  as above
                 outcomes.append(error)
+                self._hopeless = True
         return outcomes
 
 
