@@ -7,35 +7,26 @@ not open.
 import sqlite3
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
-from siteferry.names import place_of
 from siteferry.plan import Problem
+from siteferry.snapshot import SNAPSHOT_SCHEMA, Snapshot, transaction
 from siteferry_contract.leaf import Entry, FileEntry, Leaf, by_sort_name, decode_entries
 from siteferry_contract.leaf import sort_name as _sort_name
 
 _SCHEMA_VERSION: Final = 2
-_SCHEMA: Final = """
+_SCHEMA: Final = f"""
 CREATE TABLE leaf (
     directory TEXT NOT NULL, bound TEXT NOT NULL, run INTEGER NOT NULL, had_delete INTEGER NOT NULL,
     gone INTEGER NOT NULL, files INTEGER NOT NULL, blob BLOB NOT NULL,
     PRIMARY KEY (directory, bound)
 ) WITHOUT ROWID;
 CREATE INDEX leaf_files ON leaf (files);
-CREATE TABLE snapshot (
-    place BLOB PRIMARY KEY, directory TEXT NOT NULL, digest BLOB NOT NULL, device INTEGER NOT NULL,
-    names INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE UNIQUE INDEX snapshot_directory ON snapshot (directory);
-CREATE TABLE seen (
-    place BLOB PRIMARY KEY, directory TEXT NOT NULL, digest BLOB NOT NULL, device INTEGER NOT NULL,
-    names INTEGER NOT NULL
-) WITHOUT ROWID;
+{SNAPSHOT_SCHEMA}
 CREATE TABLE look (path BLOB PRIMARY KEY, state TEXT NOT NULL, first REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE problem (directory TEXT NOT NULL, path BLOB NOT NULL, reason TEXT NOT NULL);
 CREATE INDEX problem_directory ON problem (directory);
@@ -59,6 +50,13 @@ class Cache:
         self._recent: dict[tuple[str, str], Leaf] = {}
         """The leaf that was last read, or those that were last written: names come by the directory."""
         self._db = _connect_to_read(path) if read_only else self._open()
+        self.snapshot = Snapshot(self._db)
+        """What the scan may skip."""
+
+    @property
+    def path(self) -> Path:
+        """The database's file."""
+        return self._path
 
     @staticmethod
     def is_readable(path: Path) -> bool:
@@ -102,6 +100,7 @@ class Cache:
         self._db.close()
         self._remove()
         self._db = self._open()
+        self.snapshot = Snapshot(self._db)
 
     def _remove(self) -> None:
         for suffix in ("", "-wal", "-shm"):
@@ -126,7 +125,7 @@ class Cache:
         """Forget the digests if they were made under other settings."""
         if self._meta("settings") != fingerprint:
             with self.transaction():
-                self._forget_snapshot()
+                self.snapshot.forget()
                 self._db.execute("INSERT OR REPLACE INTO meta VALUES ('settings', ?)", (fingerprint,))
 
     def load(self, leaves: Iterable[Leaf]) -> int:
@@ -135,7 +134,7 @@ class Cache:
         self._recent = {}
         number = 0
         with self.transaction():
-            self._forget_snapshot()
+            self.snapshot.forget()
             for table in ("leaf", "problem"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608  table names of our own
             for leaf in leaves:
@@ -151,7 +150,7 @@ class Cache:
         with self.transaction():
             for leaf in leaves:
                 self._put(leaf)
-                self._db.execute("UPDATE snapshot SET digest = x'' WHERE directory = ?", (leaf.directory,))
+                self.snapshot.doubt(leaf.directory)
         self._recent = {(leaf.directory, leaf.bound): leaf for leaf in leaves}
 
     def bounds(self, directory: str) -> list[str]:
@@ -237,63 +236,6 @@ class Cache:
         """Give the number of published files."""
         return int(self._db.execute("SELECT coalesce(sum(files), 0) FROM leaf").fetchone()[0])
 
-    # ---- what the scan may skip
-    #
-    # The snapshot has a row for every directory that the last whole walk, and the partial ones since, found to be part
-    # of the site, so that looking at each of them is looking at the whole tree. A row without a digest stands for a
-    # directory that must be compared again; a directory that has lost its row has a parent without a digest.
-
-    @property
-    def path(self) -> Path:
-        """The database's file."""
-        return self._path
-
-    def is_snapshot_whole(self) -> bool:
-        """Tell whether every directory of the tree has a row."""
-        return self._meta("whole") is not None
-
-    def begin_walk(self) -> None:
-        """Forget what an earlier walk saw without coming to its end."""
-        self._db.execute("DELETE FROM seen")
-
-    def see(self, path: bytes, directory: str, digest: bytes = b"", device: int = 0, names: int = 0) -> None:
-        """Record how a directory looks now; an empty digest: it must be compared again."""
-        row = (place_of(path), directory, digest, device, names)
-        self._db.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?, ?, ?)", row)
-
-    def end_walk(self, unfinished: AbstractSet[str]) -> None:
-        """Take over what was seen: all of it matches the index now, but for directories with something left to do."""
-        with self.transaction():
-            clashing = "SELECT directory FROM seen"  # a directory's key may come by another path now
-            self._db.execute(f"DELETE FROM snapshot WHERE directory IN ({clashing})")  # noqa: S608
-            self._db.execute("INSERT OR REPLACE INTO snapshot SELECT * FROM seen")
-            mark = "UPDATE snapshot SET digest = x'' WHERE directory = ?"
-            self._db.executemany(mark, ((directory,) for directory in unfinished))
-            self._db.execute("DELETE FROM seen")
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('whole', '1')")
-
-    def snapshot(self, directory: str) -> tuple[bytes, int] | None:
-        """Give digest and device of a directory when it last matched the index; None: it has no row."""
-        row = self._db.execute("SELECT digest, device FROM snapshot WHERE directory = ?", (directory,)).fetchone()
-        return (row[0], row[1]) if row else None
-
-    def directory_at(self, path: bytes) -> str | None:
-        """Give the key of a known directory by its path."""
-        row = self._db.execute("SELECT directory FROM snapshot WHERE place = ?", (place_of(path),)).fetchone()
-        return str(row[0]) if row else None
-
-    def forget_beneath(self, path: bytes) -> None:
-        """Take a directory that is no longer part of the site, and all beneath it, out of the snapshot."""
-        place, parent = place_of(path), place_of(path.rpartition(b"/")[0])
-        with self.transaction():
-            self._db.execute("UPDATE snapshot SET digest = x'' WHERE place = ?", (parent,))
-            query = "DELETE FROM snapshot WHERE place = ? OR (place > ? AND place < ?)"
-            self._db.execute(query, (place, place + b"\0", place + b"\1"))
-
-    def _forget_snapshot(self) -> None:
-        self._db.execute("DELETE FROM snapshot")
-        self._db.execute("DELETE FROM meta WHERE name = 'whole'")
-
     # ---- looks (for a file system with a clock of its own) and problems
 
     def first_look(self, path: bytes, state: str, now: float) -> float:
@@ -353,7 +295,7 @@ class Cache:
 
     def transaction(self) -> AbstractContextManager[None]:
         """Have what is written in a block written as one; a block within a block is part of it."""
-        return nullcontext() if self._db.in_transaction else _Transaction(self._db)
+        return transaction(self._db)
 
 
 def _connect_to_read(path: Path) -> sqlite3.Connection:
@@ -366,14 +308,3 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
-
-
-class _Transaction:
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def __enter__(self) -> None:
-        self._db.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        self._db.execute("ROLLBACK" if kind else "COMMIT")

@@ -68,13 +68,13 @@ class Comparer:
         """
         result = Comparison()
         with self._cache.transaction():
-            self._cache.begin_walk()
-            if not self._cache.is_snapshot_whole():
+            self._cache.snapshot.begin_walk()
+            if not self._cache.snapshot.is_whole():
                 self._walk(tree, b"", root_directory(self._naming.prefix), plan, result)
                 return result
             for path in changed_directories(tree, self._cache.path):
                 # Beneath a directory that went, or cannot be read, there is nothing to look at.
-                directory = self._cache.directory_at(path)
+                directory = self._cache.snapshot.directory_at(path)
                 if directory is not None and not _is_beneath(path, result.closed):
                     self._walk(tree, path, directory, plan, result)
         return result
@@ -85,7 +85,11 @@ class Comparer:
         def select(scan: DirectoryScan) -> Sequence[tuple[bytes, str]]:
             # What has a row of its own is verified by itself.
             children = ((raw, join(scan.key, name)) for name, raw in chosen.pop(scan.key).subdirectories.items())
-            return [(raw, key) for raw, key in children if self._cache.directory_at(join_path(scan.path, raw)) != key]
+            return [
+                (raw, key)
+                for raw, key in children
+                if self._cache.snapshot.directory_at(join_path(scan.path, raw)) != key
+            ]
 
         for scan in walk(tree, path, key, select):
             if isinstance(scan, DirectoryScan):
@@ -93,16 +97,16 @@ class Comparer:
                 continue
             result.closed.add(scan.path)
             if scan.path == path and path and isinstance(scan, VanishedDirectory):
-                self._cache.forget_beneath(path)
+                self._cache.snapshot.forget_beneath(path)
                 continue
-            before = self._cache.snapshot(scan.key)
-            self._cache.see(scan.path, scan.key, device=before[1] if before else 0)
+            before = self._cache.snapshot.row(scan.key)
+            self._cache.snapshot.see(scan.path, scan.key, device=before[1] if before else 0)
             if isinstance(scan, UnreadableDirectory):
                 reason = f"the directory cannot be read ({scan.reason}): all beneath it stays"
                 result.unreadable.append(Problem(scan.path, reason))
 
     def _compare(self, scan: DirectoryScan, plan: Plan, result: Comparison) -> Chosen:
-        before = self._cache.snapshot(scan.key)
+        before = self._cache.snapshot.row(scan.key)
         hold = ""
         if not scan.path and not scan.names and self._cache.file_count():
             hold = "the root is empty, but files are published: is the file system mounted?"
@@ -112,7 +116,7 @@ class Comparer:
         chosen = self._diff(scan, plan, result, hold)
         # While its deletes are held, a directory stays known by the device that it was on.
         device = before[1] if before and hold and scan.key in result.deleting else scan.device
-        self._cache.see(scan.path, scan.key, scan.digest, device, len(scan.names))
+        self._cache.snapshot.see(scan.path, scan.key, scan.digest, device, len(scan.names))
         return chosen
 
     def plan_strays(self, strays: Iterable[str], plan: Plan, comparison: Comparison) -> None:
@@ -156,7 +160,7 @@ class Comparer:
         plan.add(found.changes, hold=bool(hold))
         for change in found.changes:
             if change.action is Action.DROP_DIRECTORY:
-                self._cache.forget_beneath(change.full_path)
+                self._cache.snapshot.forget_beneath(change.full_path)
                 result.closed.add(change.full_path)
         for dropped, reason in found.dropped.items():
             self._cache.forget_problems(dropped)

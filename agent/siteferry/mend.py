@@ -16,7 +16,8 @@ from siteferry.look import Extra, Look
 from siteferry.outbox import Outbox
 from siteferry.parts import Parts
 from siteferry.plan import BUCKET_DIFFERS, Plan
-from siteferry.report import Summary, print_plan
+from siteferry.plan_report import print_plan
+from siteferry.report import Summary
 from siteferry.tree import Tree
 from siteferry_contract.keys import join
 
@@ -128,7 +129,7 @@ class Mender:
             if plan.totals.empty and head.open is None and not derived.count() and not deep:
                 summary.left = found.count()
                 p.cache.set_version(Version(head.epoch, head.run))
-                p.cache.end_walk(comparison.unfinished)
+                p.cache.snapshot.end_walk(comparison.unfinished)
                 return summary
             p.reporter.planned(plan.totals)
             effects = self.carrier.begin(tree, plan, comparison, summary, extra, found.resolve)

@@ -234,7 +234,7 @@ class Plan:
 
     def _count(self) -> Totals:
         totals = Totals()
-        query = "SELECT action, reason, held, count(*), sum(size) FROM change GROUP BY action, reason, held"
+        query = "SELECT action, reason, held, count(*), total(size) FROM change GROUP BY action, reason, held"
         for name, reason, held, count, size in self._db.execute(query):
             action = Action(name)
             if action is Action.DELETE and held and self._switched_off:
@@ -243,7 +243,7 @@ class Plan:
                 totals.held += count
             elif action in (Action.PUT, Action.ADOPT, Action.DELETE):
                 totals.puts += count if action is Action.PUT else 0
-                totals.put_bytes += size if action is Action.PUT else 0
+                totals.put_bytes += int(size) if action is Action.PUT else 0
                 totals.adopted += count if action is Action.ADOPT else 0
                 totals.deletes += count if action is Action.DELETE else 0
                 totals.reasons[reason] = totals.reasons.get(reason, 0) + count

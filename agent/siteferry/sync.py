@@ -14,7 +14,8 @@ from siteferry.look import Extra, Look
 from siteferry.mend import Mender
 from siteferry.parts import Parts, Services
 from siteferry.plan import Plan
-from siteferry.report import Reporter, Summary, print_plan
+from siteferry.plan_report import print_plan
+from siteferry.report import Reporter, Summary
 from siteferry.state import StateDirectory
 from siteferry.tenancy import Tenancy
 from siteferry.tree import Tree
@@ -118,7 +119,7 @@ class Site:
             extra = Extra(forced) if forced else Extra()
             comparison = self._look.compare(tree, plan, head, extra, summary)
             if plan.totals.empty and (forced is None or headers_left(comparison, summary)):
-                self.parts.cache.end_walk(comparison.unfinished)
+                self.parts.cache.snapshot.end_walk(comparison.unfinished)
             else:
                 self.parts.reporter.planned(plan.totals)
                 now = self.tenancy.acquire()

@@ -10,7 +10,7 @@ from siteferry.commit import Edit, Edited, edit_directory, edit_leaf, shows_on_p
 from siteferry.compare import apply_brake
 from siteferry.config import Brake
 from siteferry.plan import Action, Change, Phase, Plan, Problem
-from siteferry.report import print_plan
+from siteferry.plan_report import print_plan
 from siteferry.tree import FileState
 from siteferry_contract.leaf import Entry, FileEntry, Leaf, SubdirectoryEntry, sorted_entries
 
@@ -160,9 +160,9 @@ def test_cache_of_another_schema_starts_anew(tmp_path: Path) -> None:
 
 def see(cache: Cache, directory: str, digest: bytes, device: int) -> None:
     """Have a directory in the snapshot."""
-    cache.begin_walk()
-    cache.see(directory.encode(), directory, digest, device, 1)
-    cache.end_walk(set())
+    cache.snapshot.begin_walk()
+    cache.snapshot.see(directory.encode(), directory, digest, device, 1)
+    cache.snapshot.end_walk(set())
 
 
 def test_cache_lasts(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_cache_lasts(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache.sqlite")
     assert cache.version() == Version("epoch", 3)
     assert cache.leaves("d") == [leaf("d", file("a"), SubdirectoryEntry("s", b"\xff"))]
-    assert (cache.file_count(), cache.snapshot("d")) == (1, (b"x" * 16, 7))
+    assert (cache.file_count(), cache.snapshot.row("d")) == (1, (b"x" * 16, 7))
     cache.close()
 
 
@@ -187,7 +187,7 @@ def test_load_replaces_everything(cache: Cache) -> None:
     cache.set_problems("old", [Problem(b"old/p", "why")])
     assert cache.load([leaf("new", file("b")), leaf("", file("c"))]) == 2
     assert cache.beneath("") == ["", "new"]
-    assert (cache.version(), cache.snapshot("old"), cache.problem_count()) == (None, None, 0)
+    assert (cache.version(), cache.snapshot.row("old"), cache.problem_count()) == (None, None, 0)
 
 
 def test_failed_load_leaves_no_version(cache: Cache) -> None:
@@ -210,9 +210,9 @@ def test_other_settings_forget_digests(cache: Cache) -> None:
     see(cache, "d", b"x", 1)
     see(cache, "e", b"y", 1)
     cache.set_settings("one")
-    assert cache.snapshot("d") == (b"x", 1)
+    assert cache.snapshot.row("d") == (b"x", 1)
     cache.set_settings("two")
-    assert (cache.snapshot("d"), cache.snapshot("e")) == (None, None)
+    assert (cache.snapshot.row("d"), cache.snapshot.row("e")) == (None, None)
 
 
 def test_looks_begin_anew_with_another_state(cache: Cache) -> None:
@@ -259,6 +259,13 @@ def test_totals() -> None:
         assert (totals.puts, totals.put_bytes, totals.deletes, totals.others) == (2, 12, 1, 3)
         assert totals.reasons == {"new": 1, "size": 1, "gone": 1}
         assert not totals.empty
+
+
+def test_sizes_of_sparse_giants_are_added() -> None:
+    """Some file systems hold files of 2**63 - 1 bytes, which any FTP user can make; their sum is still a number."""
+    with Plan() as plan:
+        plan.add([put("", "a", 2**63 - 1), put("", "b", 2**63 - 1)])
+        assert plan.totals.put_bytes >= 2**63
 
 
 def test_changes_come_back_as_they_were() -> None:
