@@ -4,23 +4,17 @@ import argparse
 import gc
 import io
 import os
-import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from siteferry import __version__
-from siteferry.config import DEFAULT_PATH, Config, load_config
+from siteferry.config import DEFAULT_PATH
 from siteferry.errors import Exit, SiteferryError, UsageError
 from siteferry_contract.job import JOB_KINDS
-
-if TYPE_CHECKING:
-    from siteferry.clock import HostClock
-    from siteferry.report import Reporter, Summary
-    from siteferry.sync import Site
 
 COLLECT_AFTER: Final = 20_000
 """New objects between two looks for garbage in cycles. The agent leaves next to none, and with Python's 700 a tenth of
@@ -84,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # a name must not end a run on a latin-1 terminal
     try:
         options = _parser().parse_args(arguments)
-        command: Callable[[argparse.Namespace], int] = options.command
+        command: Callable[[argparse.Namespace], int] = getattr(import_module(options.module), options.function)
         return command(options)
     except SiteferryError as error:
         print(f"siteferry: {error}", file=sys.stderr)
@@ -112,31 +106,31 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"siteferry {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
-    def add(name: str, run: Callable[[argparse.Namespace], int], text: str, more: str = "") -> argparse.ArgumentParser:
+    def add(name: str, module: str, text: str, more: str = "") -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text + more, formatter_class=raw)
-        command.set_defaults(command=run)
+        command.set_defaults(module=f"siteferry.commands.{module}", function=name)
         command.add_argument(
             "--config", type=Path, default=DEFAULT_PATH, metavar="FILE", help=f"configuration (default: {DEFAULT_PATH})"
         )
         return command
 
-    sync = add("sync", _sync, "Bring the site up to date once.")
+    sync = add("sync", "publishing", "Bring the site up to date once.")
     sync.add_argument("--dry-run", action="store_true", help="show the plan with its reasons; change nothing")
     sync.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     sync.add_argument("--quiet", action="store_true", help="print no line for a file that went well")
     _add_overrides(sync)
-    run = add("run", _run, "Keep the site up to date, until SIGTERM; what systemd starts.")
+    run = add("run", "publishing", "Keep the site up to date, until SIGTERM; what systemd starts.")
     run.add_argument("--quiet", action="store_true", help="print no line for a file that went well")
     _add_overrides(run)
-    status = add("status", _status, "Show how the last run went, from this host alone.")
+    status = add("status", "host", "Show how the last run went, from this host alone.")
     status.add_argument("--json", action="store_true", help="print JSON")
-    add("approve", _approve, "Let the next run make the deletes that the last one held, once.")
-    audit = add("audit", _audit, "Compare tree, index and bucket, and tell what differs.", _AUDIT_HELP)
+    add("approve", "host", "Let the next run make the deletes that the last one held, once.")
+    audit = add("audit", "publishing", "Compare tree, index and bucket, and tell what differs.", _AUDIT_HELP)
     audit.add_argument("--repair", action="store_true", help="mend what differs, as a run of its own")
     audit.add_argument("--deep", action="store_true", help="look at every object's checksum, and render every page")
     audit.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     audit.add_argument("--quiet", action="store_true", help="print no line for a file that went well")
-    adopt = add("adopt", _adopt, "Begin with a bucket that has the tree's files already.", _ADOPT_HELP)
+    adopt = add("adopt", "publishing", "Begin with a bucket that has the tree's files already.", _ADOPT_HELP)
     adopt.add_argument(
         "--fudge",
         type=float,
@@ -147,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     adopt.add_argument("--dry-run", action="store_true", help="show the plan with its reasons; change nothing")
     adopt.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     adopt.add_argument("--quiet", action="store_true", help="print no line for a file that went well")
-    redrive = add("redrive", _redrive, "Send what waits in the dead-letter queues back to be tried again.")
+    redrive = add("redrive", "letters", "Send what waits in the dead-letter queues back to be tried again.")
     redrive.epilog, redrive.formatter_class = _REDRIVE, raw
     redrive.add_argument("queue", nargs="?", choices=JOB_KINDS, help="only this queue; default: all four")
     redrive.add_argument("--dry-run", action="store_true", help="only show what waits, and why it failed")
@@ -167,173 +161,3 @@ def _add_overrides(command: argparse.ArgumentParser) -> None:
         metavar="GLOB",
         help="names that are no part of the site: what is published of them is deleted; may be repeated",
     )
-
-
-def _config(options: argparse.Namespace) -> Config:
-    config = load_config(options.config)
-    if getattr(options, "workers", None) is not None:
-        if not 1 <= options.workers <= 512:  # noqa: PLR2004
-            raise UsageError(f"--workers {options.workers}: expected a number from 1 to 512")
-        config = replace(config, workers=options.workers)
-    if getattr(options, "no_delete", False):
-        config = replace(config, delete=False)
-    return replace(config, exclude=(*config.exclude, *getattr(options, "exclude", [])))
-
-
-def _sync(options: argparse.Namespace) -> int:
-    config = _config(options)
-    if options.dry_run:
-        from siteferry.app import open_site  # noqa: PLC0415
-
-        with open_site(config, _reporter(options, daemon=False), _clock(), to_look=True) as opened:
-            return _exit(opened.site.dry_run(as_json=options.json))
-    return _one_run(options, config, lambda site: site.sync())
-
-
-def _audit(options: argparse.Namespace) -> int:
-    config = _config(options)
-    if options.repair:
-        return _repair(options, config)
-    import json  # noqa: PLC0415
-    from dataclasses import asdict  # noqa: PLC0415
-
-    from siteferry.app import open_site  # noqa: PLC0415
-    from siteferry.report import JsonReporter  # noqa: PLC0415
-
-    reporter, clock = _reporter(options, daemon=False), _clock()
-    with open_site(config, reporter, clock, to_look=True) as opened:
-        totals = opened.site.audit(deep=options.deep)
-    if isinstance(reporter, JsonReporter):
-        print(json.dumps(asdict(totals) | {"findings": reporter.findings()}))
-    else:
-        print(totals.line())
-    return int(Exit.FAILED if totals.differences else Exit.DONE)
-
-
-def _repair(options: argparse.Namespace, config: Config) -> int:
-    from siteferry.state import StateDirectory  # noqa: PLC0415
-
-    state = StateDirectory(config.state_dir)
-    if state.is_locked():
-        state.request_audit(deep=options.deep)
-        print("a daemon is running: it audits in its next cycle; `siteferry status` shows what came of it")
-        return int(Exit.DONE)
-    return _one_run(options, config, lambda site: site.repair(deep=options.deep))
-
-
-def _adopt(options: argparse.Namespace) -> int:
-    config = _config(options)
-    if options.fudge < 0:
-        raise UsageError(f"--fudge {options.fudge:g}: expected a number of seconds, 0 or more")
-    if options.dry_run:
-        from siteferry.app import open_site  # noqa: PLC0415
-
-        with open_site(config, _reporter(options, daemon=False), _clock(), to_look=True) as opened:
-            return _exit(opened.site.look_at_adoption(options.fudge, as_json=options.json))
-    return _one_run(options, config, lambda site: site.adopt(options.fudge))
-
-
-def _one_run(options: argparse.Namespace, config: Config, make: "Callable[[Site], Summary]") -> int:
-    reporter, clock = _reporter(options, daemon=False), _clock()
-    from siteferry.app import open_site  # noqa: PLC0415
-    from siteferry.status import record  # noqa: PLC0415
-
-    with open_site(config, reporter, clock) as opened:
-        try:
-            summary = make(opened.site)
-        except SiteferryError as error:
-            record(opened.state, config, error=error)
-            raise
-        record(opened.state, config, summary=summary)
-        reporter.finished(summary)
-    return _exit(summary)
-
-
-def _run(options: argparse.Namespace) -> int:
-    config = _config(options)
-    reporter, clock = _reporter(options, daemon=True), _clock()
-    from siteferry.app import open_site  # noqa: PLC0415
-    from siteferry.daemon import run_daemon  # noqa: PLC0415
-
-    again = True
-    while again:
-        with open_site(config, reporter, clock) as opened:
-            again = run_daemon(opened, config, reporter, clock)
-    return int(Exit.DONE)
-
-
-def _status(options: argparse.Namespace) -> int:
-    import json  # noqa: PLC0415
-
-    from siteferry.state import StateDirectory  # noqa: PLC0415
-    from siteferry.status import describe, read  # noqa: PLC0415
-
-    config = load_config(options.config)
-    status = read(StateDirectory(config.state_dir, to_look=True), config)
-    print(json.dumps(status, indent=1) if options.json else describe(status))
-    return int(Exit.DONE)
-
-
-def _approve(options: argparse.Namespace) -> int:
-    from siteferry.state import StateDirectory  # noqa: PLC0415
-
-    config = load_config(options.config)
-    state = StateDirectory(config.state_dir)
-    last = (state.read_status() or {}).get("last") or {}
-    held, of_audit = last.get("held", 0), last.get("differences") is not None
-    if not held:
-        raise UsageError("no deletes are held, so there is nothing to approve", "`siteferry status` shows the last run")
-    state.approve(held, of_audit=of_audit)
-    if of_audit:
-        state.request_audit(deep=False)
-    next_run = "the daemon's next cycle, or `siteferry audit --repair`," if of_audit else "the next run"
-    print(f"approved: {next_run} may delete up to {held} files, once")
-    return int(Exit.DONE)
-
-
-def _redrive(options: argparse.Namespace) -> int:
-    from siteferry.app import open_dead_letters  # noqa: PLC0415
-    from siteferry.redrive import Redrive  # noqa: PLC0415
-    from siteferry.redrive_report import LetterDocument, LetterLines, LetterProgress  # noqa: PLC0415
-
-    config, move = load_config(options.config), not options.dry_run
-    stopping = _clock().stop.is_set
-    letters, descriptor = open_dead_letters(config)
-    lines = LetterProgress if sys.stdout.isatty() else LetterLines
-    hears = LetterDocument() if options.json else lines(config.site, move=move)
-    redrive = Redrive(letters, descriptor, hears, move=move, stopping=stopping)
-    try:
-        for kind in (options.queue,) if options.queue else JOB_KINDS:
-            if not stopping():
-                redrive.queue(kind)
-    finally:
-        hears.finished(redrive.results, stopped=stopping())
-    some_left = move and any(result.left or result.unreached for result in redrive.results)
-    return int(Exit.FAILED if some_left or stopping() else Exit.DONE)
-
-
-def _reporter(options: argparse.Namespace, *, daemon: bool) -> "Reporter":
-    from siteferry.report import JsonReporter, PlainReporter, TerminalReporter  # noqa: PLC0415
-
-    if getattr(options, "json", False):
-        return JsonReporter()
-    if not daemon and sys.stdout.isatty():
-        return TerminalReporter(quiet=options.quiet)
-    return PlainReporter(quiet=options.quiet, idle=not daemon)
-
-
-def _clock() -> "HostClock":
-    from siteferry.clock import HostClock  # noqa: PLC0415
-
-    clock = HostClock()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: clock.stop.set())
-    return clock
-
-
-def _exit(summary: "Summary") -> int:
-    if summary.failed or not summary.closed or summary.stopped:
-        return int(Exit.FAILED)
-    if summary.held or summary.hold_reason:
-        return int(Exit.HELD)
-    return int(Exit.FAILED if summary.left else Exit.DONE)

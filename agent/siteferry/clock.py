@@ -1,7 +1,9 @@
 """Time on a real host."""
 
+import signal
 import threading
 import time
+from typing import Self
 
 
 class HostClock:
@@ -9,6 +11,14 @@ class HostClock:
 
     def __init__(self) -> None:
         self.stop = threading.Event()
+
+    @classmethod
+    def until_signalled(cls) -> Self:
+        """Make one that SIGTERM and SIGINT stop."""
+        clock = cls()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: clock.stop.set())
+        return clock
 
     def now(self) -> float:
         """Seconds since 1970."""

@@ -1,0 +1,113 @@
+"""`siteferry sync`, `run`, `audit` and `adopt`: what works on a connected site."""
+# ruff: noqa: T201 - printing is what they are for
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+from siteferry.app import open_site
+from siteferry.clock import HostClock
+from siteferry.config import Config, load_config
+from siteferry.daemon import run_daemon
+from siteferry.errors import Exit, SiteferryError, UsageError
+from siteferry.report import JsonReporter, PlainReporter, Reporter, Summary, TerminalReporter
+from siteferry.state import StateDirectory
+from siteferry.status import record
+from siteferry.sync import Site
+
+
+def sync(options: argparse.Namespace) -> int:
+    """Bring the site up to date once."""
+    config = _config(options)
+    if options.dry_run:
+        with open_site(config, _reporter(options, daemon=False), HostClock.until_signalled(), to_look=True) as opened:
+            return _exit(opened.site.dry_run(as_json=options.json))
+    return _one_run(options, config, lambda site: site.sync())
+
+
+def run(options: argparse.Namespace) -> int:
+    """Keep it up to date until asked to stop."""
+    config = _config(options)
+    reporter, clock = _reporter(options, daemon=True), HostClock.until_signalled()
+    again = True
+    while again:
+        with open_site(config, reporter, clock) as opened:
+            again = run_daemon(opened, config, reporter, clock)
+    return int(Exit.DONE)
+
+
+def audit(options: argparse.Namespace) -> int:
+    """Compare tree, index and bucket; mend what differs if that is asked for."""
+    config = _config(options)
+    if options.repair:
+        return _repair(options, config)
+    reporter, clock = _reporter(options, daemon=False), HostClock.until_signalled()
+    with open_site(config, reporter, clock, to_look=True) as opened:
+        totals = opened.site.audit(deep=options.deep)
+    if isinstance(reporter, JsonReporter):
+        print(json.dumps(asdict(totals) | {"findings": reporter.findings()}))
+    else:
+        print(totals.line())
+    return int(Exit.FAILED if totals.differences else Exit.DONE)
+
+
+def adopt(options: argparse.Namespace) -> int:
+    """Begin with a bucket that has the tree's files."""
+    config = _config(options)
+    if options.fudge < 0:
+        raise UsageError(f"--fudge {options.fudge:g}: expected a number of seconds, 0 or more")
+    if options.dry_run:
+        with open_site(config, _reporter(options, daemon=False), HostClock.until_signalled(), to_look=True) as opened:
+            return _exit(opened.site.look_at_adoption(options.fudge, as_json=options.json))
+    return _one_run(options, config, lambda site: site.adopt(options.fudge))
+
+
+def _repair(options: argparse.Namespace, config: Config) -> int:
+    state = StateDirectory(config.state_dir)
+    if state.is_locked():
+        state.request_audit(deep=options.deep)
+        print("a daemon is running: it audits in its next cycle; `siteferry status` shows what came of it")
+        return int(Exit.DONE)
+    return _one_run(options, config, lambda site: site.repair(deep=options.deep))
+
+
+def _one_run(options: argparse.Namespace, config: Config, make: Callable[[Site], Summary]) -> int:
+    reporter, clock = _reporter(options, daemon=False), HostClock.until_signalled()
+    with open_site(config, reporter, clock) as opened:
+        try:
+            summary = make(opened.site)
+        except SiteferryError as error:
+            record(opened.state, config, error=error)
+            raise
+        record(opened.state, config, summary=summary)
+        reporter.finished(summary)
+    return _exit(summary)
+
+
+def _config(options: argparse.Namespace) -> Config:
+    config = load_config(options.config)
+    if getattr(options, "workers", None) is not None:
+        if not 1 <= options.workers <= 512:  # noqa: PLR2004
+            raise UsageError(f"--workers {options.workers}: expected a number from 1 to 512")
+        config = replace(config, workers=options.workers)
+    if getattr(options, "no_delete", False):
+        config = replace(config, delete=False)
+    return replace(config, exclude=(*config.exclude, *getattr(options, "exclude", [])))
+
+
+def _reporter(options: argparse.Namespace, *, daemon: bool) -> Reporter:
+    if getattr(options, "json", False):
+        return JsonReporter()
+    if not daemon and sys.stdout.isatty():
+        return TerminalReporter(quiet=options.quiet)
+    return PlainReporter(quiet=options.quiet, idle=not daemon)
+
+
+def _exit(summary: Summary) -> int:
+    if summary.failed or not summary.closed or summary.stopped:
+        return int(Exit.FAILED)
+    if summary.held or summary.hold_reason:
+        return int(Exit.HELD)
+    return int(Exit.FAILED if summary.left else Exit.DONE)
