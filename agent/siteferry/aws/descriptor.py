@@ -16,7 +16,7 @@ class SsmDescriptor:
     def __init__(self, session: Session, site: str) -> None:
         self._client: Any = session.client("ssm")
         self._site = site
-        self._region = session.boto.region_name
+        self._region = session.region
 
     def read(self) -> Descriptor:
         """Read the descriptor."""
