@@ -52,9 +52,9 @@ def dollars(row: Mapping[str, Mapping[str, float]]) -> float:
 
 def lambda_dollars(row: Mapping[str, Any]) -> float:
     """Add up what one round of the handlers costs: requests, Lambda and invalidation paths."""
-    seconds = row["cpu"] / SHARE_OF_A_CPU
-    invocations = sum(batch["batches"] for batch in row["batches"].values())
-    paths = row["units"].get("cloudfront.Paths", 0) * CLOUDFRONT_PATH
+    seconds: float = row["cpu"] / SHARE_OF_A_CPU
+    invocations: int = sum(batch["batches"] for batch in row["batches"].values())
+    paths: float = row["units"].get("cloudfront.Paths", 0) * CLOUDFRONT_PATH
     return dollars(row) + seconds * LAMBDA_GB * LAMBDA_GB_SECOND + invocations * LAMBDA_REQUEST + paths
 
 

@@ -439,3 +439,11 @@ def _assert_equal(one: object, other: object, what: str) -> None:
 def unavailable(text: str = "no answer") -> UnavailableError:
     """Give the error of a request that may have worked."""
     return UnavailableError(text)
+
+
+def sent_jobs(world: World) -> dict[str, list[str]]:
+    """Give the names of the jobs that were sent, sorted, by kind; without the kinds that have none."""
+    kinds = {job.kind for job in world.queues.jobs}
+    found: dict[str, list[str]] = {kind: sorted(set(world.jobs(kind))) for kind in sorted(kinds)}
+    world.handle()
+    return found
