@@ -36,10 +36,9 @@ unit: $(UV) ## Run the tests that need no local stack
 
 bench: $(UV) ## Measure siteferry beside its peers (hours), and write docs/benchmarks.md
 	$(UV) run --frozen python -m tests.bench all --files 100000 --peers rclone,s5cmd,awscli,s3cmd
-	$(UV) run --frozen python -m tests.bench all --files 1000000 --peers rclone
-	$(UV) run --frozen python -m tests.bench nochange --files 1000000 --peers rclone,s5cmd,awscli
+	$(UV) run --frozen python -m tests.bench first nochange changed daemon one --files 1000000 --peers rclone
 	$(UV) run --frozen python -m tests.bench nochange --files 10000 --peers rclone,s5cmd,awscli,s3cmd
-	$(UV) run --frozen python -m tests.bench nochange --files 4000000 --sparse
+	$(UV) run --frozen python -m tests.bench nochange --files 1000000 --copies 3
 	$(UV) run --frozen python -m tests.bench render
 
 wheel: $(UV) ## Build the wheel for the FTP host

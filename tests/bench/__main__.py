@@ -1,4 +1,4 @@
-"""`python -m tests.bench CASE --files N`: what siteferry and its peers take, side by side on one tree and one server.
+"""`python -m tests.bench CASE … --files N`: what siteferry and its peers take, side by side on one tree and one server.
 
 Cases: first (the bucket is empty), nochange, changed (1 %), daemon (a cycle of `siteferry run` without a change), one
 (one file changed beside a running daemon), renamed (a directory with all files, what the Lambdas do included); `all` is
@@ -26,17 +26,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("case", choices=[*CASES, "all", "render"])
+    parser.add_argument("cases", nargs="+", choices=[*CASES, "all", "render"], metavar="CASE")
     parser.add_argument("--files", type=int, default=100_000, help="in the tree")
     parser.add_argument("--rounds", type=int, default=3, help="of each tool, in turn; medians are told")
     parser.add_argument("--peers", default="", help=f"of {','.join(KINDS)}, separated by commas; default: none")
-    parser.add_argument("--sparse", action="store_true", help="files without content: for trees larger than the disk")
+    parser.add_argument(
+        "--copies", type=int, default=0, help="of the tree, hard-linked beside it: for trees larger than the disk"
+    )
     parser.add_argument("--python", default=sys.executable, help="has the siteferry to measure; default: this one")
     parser.add_argument("--results", type=Path, default=CACHE, help=f"where results are saved; default: {CACHE}")
     parser.add_argument("--json", action="store_true", help="print JSON, a document a case")
     parser.add_argument("--check", action="store_true", help="judge the goals; exit 1 if one is missed")
     options = parser.parse_args(arguments)
-    if options.case == "render":
+    if options.cases == ["render"]:
         render(list(load(options.results)), Path("docs"))
         return 0
     peers = [name for name in options.peers.split(",") if name]
@@ -50,8 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, peers: Sequence[str]) -> int:
     missed = 0
-    with open_workbench(options.files, peers, CACHE.absolute(), sparse=options.sparse, python=options.python) as bench:
-        for case in CASES if options.case == "all" else [options.case]:
+    with open_workbench(options.files, peers, CACHE.absolute(), copies=options.copies, python=options.python) as bench:
+        for case in CASES if "all" in options.cases else options.cases:
             result = run_case(bench, case, options.rounds)
             result.save(options.results)
             print(result.as_json() if options.json else "\n".join([title(result), *table(result)]), flush=True)
@@ -67,7 +69,7 @@ def run_case(bench: Workbench, case: str, rounds: int) -> Result:
     return Result(
         case=case,
         files=bench.files,
-        sparse=bench.sparse,
+        copies=bench.copies,
         date=now(),
         machine=machine(),
         load=[before, os.getloadavg()[0]],

@@ -63,8 +63,8 @@ def _section(result: Result) -> Iterator[str]:
     yield from table(result)
     rounds = len(result.rows[SITE])
     load = " to ".join(f"{load:.1f}" for load in result.load)
-    sparse = ", sparse files" if result.sparse else ""
-    yield f"\n{rounds} round{'s' if rounds > 1 else ''}, {result.date}, load average {load}{sparse}."
+    copies = f", the files in {result.copies} of {result.copies + 1} parts are hard links" if result.copies else ""
+    yield f"\n{rounds} round{'s' if rounds > 1 else ''}, {result.date}, load average {load}{copies}."
     if held_up := [tool for tool, rows in result.rows.items() if _is_held_up(rows)]:
         yield f"The server was what these waited for, so their wall time is its own: {', '.join(held_up)}."
     yield ""

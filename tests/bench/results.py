@@ -21,7 +21,8 @@ class Result:
 
     case: str
     files: int
-    sparse: bool
+    copies: int
+    """Hard-linked copies that are part of the tree."""
     date: str
     machine: Mapping[str, str]
     load: Sequence[float]

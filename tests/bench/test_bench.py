@@ -10,7 +10,7 @@ from tests.bench.goals import SITE, judge
 from tests.bench.handlers import HANDLERS
 from tests.bench.render import render
 from tests.bench.results import Result, load
-from tests.bench.tree import FILES_PER_DIRECTORY, edit_tree, make_tree, walk
+from tests.bench.tree import FILES_PER_DIRECTORY, edit_tree, link_copies, make_tree, walk
 from tests.bench.workbench import Workbench, WrongError, open_workbench
 
 FILES = 500
@@ -71,7 +71,7 @@ def test_a_wrong_object_is_noticed(bench: Workbench) -> None:
 def test_a_missed_goal_is_named() -> None:
     """A request too many without a change is a goal missed."""
     row = {"cpu": 1.0, "wall": 1.0, "rss": 1, "largest": 1, "requests": {"dynamodb.GetItem": 1, "s3.ListObjectsV2": 1}}
-    result = Result("nochange", 1, sparse=False, date="", machine={}, load=[], versions={}, rows={SITE: [row]})
+    result = Result("nochange", 1, copies=0, date="", machine={}, load=[], versions={}, rows={SITE: [row]})
     assert [goal.text for goal in judge(result) if not goal.met] == [
         "no change: requests beyond descriptor and head",
     ]
@@ -89,11 +89,20 @@ def test_trees_are_the_same_each_time(tmp_path: Path) -> None:
     assert first.removed
 
 
+def test_copies_are_hard_links(tmp_path: Path) -> None:
+    """Each copy has all names, and takes no room."""
+    make_tree(tmp_path, FILES)
+    link_copies(tmp_path, 2)
+    names = {name for name, _ in walk(tmp_path)}
+    assert len(names) == 3 * FILES
+    assert {(tmp_path / name).stat().st_nlink for name in names} == {3}
+
+
 def test_the_page_shows_every_result(tmp_path: Path) -> None:
     """Each case and size has its table, and the plot its line."""
     row = {"cpu": 1.5, "wall": 1.0, "rss": 1, "pss": 1, "largest": 1, "requests": {"s3.PutObject": 7}, "units": {}}
     results = [
-        Result("first", files, sparse=False, date="2026", machine={}, load=[0, 0], versions={}, rows={SITE: [row]})
+        Result("first", files, copies=0, date="2026", machine={}, load=[0, 0], versions={}, rows={SITE: [row]})
         for files in (1_000, 100_000)
     ]
     render(results, tmp_path)

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from hashlib import md5
@@ -41,8 +42,8 @@ class Edits:
     removed: set[str] = field(default_factory=set)
 
 
-def make_tree(root: Path, files: int, *, seed: int = 42, content: bool = True) -> None:
-    """Make a tree, the same for the same arguments; without `content` the files are sparse, of the same sizes."""
+def make_tree(root: Path, files: int, *, seed: int = 42) -> None:
+    """Make a tree, the same for the same arguments."""
     rng = random.Random(seed)
     directories = _directories(rng, max(files // FILES_PER_DIRECTORY, HUGE + 2))
     huge = set(rng.sample(range(1, len(directories)), HUGE))
@@ -51,7 +52,20 @@ def make_tree(root: Path, files: int, *, seed: int = 42, content: bool = True) -
     for number, directory in enumerate(directories):
         path = root / directory
         path.mkdir(parents=True, exist_ok=True)
-        _fill(rng, path, each if number in huge else next(counts), content=content)
+        _fill(rng, path, each if number in huge else next(counts))
+
+
+def link_copies(root: Path, number: int) -> None:
+    """Put copies of a tree beside it, whose files are hard links."""
+    top = list(root.iterdir())
+    for copy in range(1, number + 1):
+        for path in top:
+            target = root / f"copy-{copy}" / path.name
+            target.parent.mkdir(exist_ok=True)
+            if path.is_dir():
+                shutil.copytree(path, target, copy_function=os.link)
+            else:
+                target.hardlink_to(path)
 
 
 def _directories(rng: random.Random, number: int) -> list[str]:
@@ -73,16 +87,13 @@ def _counts(rng: random.Random, directories: int, files: int) -> list[int]:
     return counts
 
 
-def _fill(rng: random.Random, path: Path, files: int, *, content: bool) -> None:
+def _fill(rng: random.Random, path: Path, files: int) -> None:
     directory = os.open(path, os.O_RDONLY)
     newest = NOW - rng.randrange(_YEARS)
     for number in range(files):
         file = os.open(_name(rng, number), os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=directory)
         size, begin = min(int(rng.lognormvariate(7.5, 1.2)), LARGEST), rng.randrange(1 << 20)
-        if content:
-            os.write(file, _NOISE[begin : begin + size])
-        else:
-            os.ftruncate(file, size)
+        os.write(file, _NOISE[begin : begin + size])
         at = (newest - rng.randrange(_MONTH)) * 10**9 + (0 if rng.random() < 0.5 else rng.randrange(10**9))
         os.utime(file, ns=(at, at))
         os.close(file)

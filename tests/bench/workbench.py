@@ -14,7 +14,7 @@ from tests.bench.measure import Cost, measure
 from tests.bench.peers import KINDS, Peer, install
 from tests.bench.server import Server, running_server
 from tests.bench.site import SETTLE_SECONDS, Siteferry, quiet_environment
-from tests.bench.tree import Edits, make_tree, manifest, walk
+from tests.bench.tree import Edits, link_copies, make_tree, manifest, walk
 
 LIMIT: Final = "C, one thread"
 LIMIT_TWO: Final = "C, two threads"
@@ -70,7 +70,7 @@ class Workbench:
     peers: Sequence[Peer]
     limit: Path | None
     versions: dict[str, str]
-    sparse: bool = False
+    copies: int = 0
     at_par: set[str] = field(default_factory=set)
     """Tools whose bucket is in the state of the tree."""
     edits: int = 0
@@ -148,16 +148,19 @@ def _row(cost: Cost) -> dict[str, Any]:
 
 @contextmanager
 def open_workbench(
-    files: int, peers: Sequence[str], cache: Path, *, sparse: bool = False, python: str = sys.executable
+    files: int, peers: Sequence[str], cache: Path, *, copies: int = 0, python: str = sys.executable
 ) -> Iterator[Workbench]:
     """Make a tree and start a server until the block ends; peers are installed below the cache.
+
+    The tree has `files` files, and so has each of its hard-linked `copies`.
 
     `python` is the interpreter that has the siteferry to measure.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="siteferry-bench-")))
         root = folder / "tree"
-        make_tree(root, files, content=not sparse)
+        make_tree(root, files)
+        link_copies(root, copies)
         server = stack.enter_context(running_server(folder))
         versions, made = {}, []
         for name in peers:
@@ -168,4 +171,5 @@ def open_workbench(
         site = Siteferry(server, root, folder / "siteferry", python)
         site.forget()
         versions[site.name] = site.version()
-        yield Workbench(files, root, folder, server, site, made, compile_limit(folder), versions, sparse)
+        whole = files * (1 + copies)
+        yield Workbench(whole, root, folder, server, site, made, compile_limit(folder), versions, copies)
