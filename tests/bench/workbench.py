@@ -1,6 +1,5 @@
 """One tree, one server, and the tools that are compared on them."""
 
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from tests.bench.limit import compile_limit
 from tests.bench.measure import Cost, measure
-from tests.bench.peers import KINDS, Peer, install
+from tests.bench.peers import KINDS, Peer, install, install_siteferry
 from tests.bench.server import Server, running_server
 from tests.bench.site import SETTLE_SECONDS, Siteferry, quiet_environment
 from tests.bench.tree import Edits, link_copies, make_tree, manifest, walk
@@ -148,13 +147,13 @@ def _row(cost: Cost) -> dict[str, Any]:
 
 @contextmanager
 def open_workbench(
-    files: int, peers: Sequence[str], cache: Path, *, copies: int = 0, python: str = sys.executable
+    files: int, peers: Sequence[str], cache: Path, *, copies: int = 0, python: str | None = None
 ) -> Iterator[Workbench]:
     """Make a tree and start a server until the block ends; peers are installed below the cache.
 
     The tree has `files` files, and so has each of its hard-linked `copies`.
 
-    `python` is the interpreter that has the siteferry to measure.
+    `python` is the interpreter that has the siteferry to measure; None: one is made, with this checkout's agent alone.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="siteferry-bench-")))
@@ -168,6 +167,8 @@ def open_workbench(
                 raise WrongError(f"{name} is no peer: {', '.join(KINDS)}")
             program, versions[name] = install(name, cache)
             made.append(Peer(name, program, server, root, folder / name))
+        (folder / "wheel").mkdir()
+        python = python or install_siteferry(folder / "wheel")
         site = Siteferry(server, root, folder / "siteferry", python)
         site.forget()
         versions[site.name] = site.version()
