@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from siteferry.names import join_path
-from siteferry.plan import EXCLUDED_NAME, GONE, GONE_WITH_DIRECTORY, Action, Change, Problem
+from siteferry.plan import EXCLUDED_NAME, GONE, GONE_WITH_DIRECTORY, HEADERS, Action, Change, Problem
 from siteferry.scan import DirectoryScan
 from siteferry.tree import FileState
 from siteferry_contract.copy_rules import CopyRule, is_reserved_directory
@@ -148,13 +148,18 @@ def diff(
         old = entries.get(name)
         key = join(scan.key, name)
         reason = _reason(old, naming.raw_if_differs(name, raw), state) or forced(key)
-        if reason and settled(join_path(scan.path, raw), state):
-            if adopts and reason == NEW and adopts(key, state):
+        if reason is None:
+            continue
+        path = join_path(scan.path, raw)
+        # Other headers are for the object alone: whatever becomes of the file meanwhile is another change.
+        if reason == HEADERS or settled(path, state):
+            if reason == NEW and adopts and adopts(key, state):
                 change(Action.ADOPT, ADOPTED, name, raw, state)
             else:
-                change(Action.PUT, reason, name, raw, state, _checksum_of_same(old, state) if not forced(key) else None)
-        elif reason:
-            result.deferred.append(join_path(scan.path, raw))
+                action, published = _upload(reason, old, state, force=forced(key) is not None)
+                change(action, reason, name, raw, state, published)
+        else:
+            result.deferred.append(path)
             result.forced_left = result.forced_left or forced(key) is not None
     for name, raw in chosen.subdirectories.items():
         old = entries.get(f"{name}/")
@@ -194,9 +199,12 @@ def _reason(old: Entry | None, raw: bytes | None, state: FileState) -> str | Non
     return "name" if old.raw != raw else None
 
 
-def _checksum_of_same(old: Entry | None, state: FileState) -> int | None:
-    """Give the checksum of a published file that may have the same bytes."""
-    return old.crc64nvme if isinstance(old, FileEntry) and old.size == state.size else None
+def _upload(reason: str, old: Entry | None, state: FileState, *, force: bool) -> tuple[Action, int | None]:
+    """Give what is to be done about a file, and the checksum of what is published, if that may be enough."""
+    published = old.crc64nvme if isinstance(old, FileEntry) and old.size == state.size else None
+    if reason == HEADERS:
+        return Action.HEADERS, published
+    return Action.PUT, None if force else published
 
 
 def _choose(

@@ -3,13 +3,15 @@
 import fnmatch
 import mimetypes
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from siteferry.ports import ObjectInfo
 from siteferry_contract.descriptor import HeaderRule
-from siteferry_contract.objects import MTIME, format_mtime
+from siteferry_contract.objects import MTIME, UPLOAD, format_mtime
 
 DEFAULT_TYPE: Final = "application/octet-stream"
+METADATA: Final = "x-amz-meta-"
 
 # What the web needs and Python's table lacks, has without a charset, or takes from the host's /etc/mime.types.
 # Types: https://www.iana.org/assignments/media-types. Text is taken to be UTF-8 only where the format's own standard
@@ -66,6 +68,17 @@ CURATED: Final = {
 _TYPES: Final = mimetypes.MimeTypes(filenames=())
 
 
+def has_headers(found: ObjectInfo, wanted: Mapping[str, str]) -> bool:
+    """Tell whether an object is served as wanted; what siteferry keeps with it for itself is not compared."""
+    metadata = {f"{METADATA}{name}": value for name, value in found.metadata.items()}
+    return _served({**found.headers, **metadata}) == _served(wanted)
+
+
+def _served(headers: Mapping[str, str]) -> dict[str, str]:
+    own = (f"{METADATA}{MTIME}", f"{METADATA}{UPLOAD}")
+    return {name: value for name, value in headers.items() if name not in own}
+
+
 class Headers:
     """Gives the headers of each key."""
 
@@ -87,7 +100,7 @@ class Headers:
 
     def of(self, key: str, mtime_ns: int) -> dict[str, str]:
         """Give all headers that an object is put with."""
-        return {**self.settings(key), f"x-amz-meta-{MTIME}": format_mtime(mtime_ns)}
+        return {**self.settings(key), f"{METADATA}{MTIME}": format_mtime(mtime_ns)}
 
 
 def content_type(name: str) -> str:

@@ -12,7 +12,7 @@ from siteferry.disagree import Disagreements
 from siteferry.head import Applied, Head
 from siteferry.headers import Headers
 from siteferry.parts import Parts
-from siteferry.plan import Plan
+from siteferry.plan import HEADERS, Plan
 from siteferry.report import Summary
 from siteferry.settle import Settling, has_own_clock
 from siteferry.tree import Tree
@@ -60,7 +60,7 @@ class Look:
             Headers(self._p.descriptor.prefix, [HeaderRule(match, headers) for match, headers in json.loads(rules)])
             for rules in head.applied.header_rules
         ]
-        return lambda key: "headers" if any(old.settings(key) != new.settings(key) for old in earlier) else None
+        return lambda key: HEADERS if any(old.settings(key) != new.settings(key) for old in earlier) else None
 
     def settling(self, tree: Tree) -> Settling:
         """Judge whether files are still being written."""
@@ -94,7 +94,7 @@ class Look:
                 p.reporter.failed(problem.path, problem.reason)
         summary.problems = p.cache.problem_count()
         totals = plan.totals
-        summary.planned = totals.puts + totals.adopted + totals.deletes
+        summary.planned = totals.puts + totals.adopted + totals.headers + totals.deletes
         return comparison
 
     def _plan_strays(self, found: Disagreements, comparer: Comparer, plan: Plan, comparison: Comparison) -> None:

@@ -67,6 +67,13 @@ class Outbox:
         if change.name == INDEX_NAME:
             self.page(change.directory)
 
+    def follow_headers(self, change: Change) -> None:
+        """Add the jobs that follow from other headers of a published object."""
+        self.copy(change.key)
+        self.invalidate(change.key)
+        if change.name == INDEX_NAME:
+            self.page(change.directory)
+
     def flush(self) -> None:
         """Send everything; raises what the queues raise."""
         for kind in tuple(self._names):

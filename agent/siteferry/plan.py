@@ -23,6 +23,8 @@ class Action(StrEnum):
     PUT = "put"
     ADOPT = "adopt"
     """Enter a file whose object is in the bucket already."""
+    HEADERS = "headers"
+    """Give a published object the headers of the present rules, by a copy of it onto itself."""
     DELETE = "delete"
     ADD_DIRECTORY = "add-directory"
     """Enter a subdirectory in its parent's leaf."""
@@ -35,6 +37,9 @@ class Action(StrEnum):
 
 _ACTIONS: Final = {action.value: action for action in Action}
 DELETIONS: Final = frozenset({Action.DELETE, Action.DROP_DIRECTORY, Action.GONE})
+OF_FILES: Final = frozenset({Action.PUT, Action.ADOPT, Action.HEADERS, Action.DELETE})
+UPLOADS: Final = frozenset({Action.PUT, Action.HEADERS})
+"""What is done in the bucket before it is committed."""
 
 
 _SELECT: Final = (
@@ -53,6 +58,10 @@ EXCLUDED: Final = frozenset({EXCLUDED_NAME, "directory excluded"})
 
 BUCKET_DIFFERS: Final = "the bucket differs"
 """The reason of what an unfinished run may have left behind, and of what an audit found."""
+
+
+HEADERS: Final = "headers"
+"""The reason of what is published under other header rules than the present ones."""
 
 
 class Phase(IntEnum):
@@ -87,7 +96,8 @@ class Change(NamedTuple):
     state: FileState | None = None
     """Of the file as scanned, for `put` and `adopt`."""
     published: int | None = None
-    """For `put`: the crc64nvme of what is published, if the file may have the same bytes, and that would be enough."""
+    """For `put`: the crc64nvme of what is published, if the file may have the same bytes, and that would be enough.
+    For `headers`: that of the object, if it is known."""
 
     @property
     def key(self) -> str:
@@ -125,6 +135,8 @@ class Totals:
     puts: int = 0
     put_bytes: int = 0
     adopted: int = 0
+    headers: int = 0
+    """Published objects that get other headers."""
     deletes: int = 0
     others: int = 0
     """Changes of the index alone."""
@@ -138,7 +150,7 @@ class Totals:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do; holds and defers alone are nothing."""
-        return not (self.puts or self.adopted or self.deletes or self.others)
+        return not (self.puts or self.adopted or self.headers or self.deletes or self.others)
 
 
 class Plan:
@@ -241,10 +253,11 @@ class Plan:
                 totals.kept += count
             elif action is Action.DELETE and held:
                 totals.held += count
-            elif action in (Action.PUT, Action.ADOPT, Action.DELETE):
+            elif action in OF_FILES:
                 totals.puts += count if action is Action.PUT else 0
                 totals.put_bytes += int(size) if action is Action.PUT else 0
                 totals.adopted += count if action is Action.ADOPT else 0
+                totals.headers += count if action is Action.HEADERS else 0
                 totals.deletes += count if action is Action.DELETE else 0
                 totals.reasons[reason] = totals.reasons.get(reason, 0) + count
             elif not held:

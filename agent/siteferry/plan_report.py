@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Final
 
 from siteferry.names import printable
-from siteferry.plan import Action, Plan, Problem, Totals
+from siteferry.plan import OF_FILES, Action, Plan, Problem, Totals
 
 _UNITS: Final = ("B", "kB", "MB", "GB", "TB")
 _THOUSAND: Final = 1000
@@ -21,14 +21,14 @@ def print_plan(plan: Plan, problems: Sequence[Problem], *, as_json: bool, hold_r
         _print_plan_json(plan, problems, hold_reason)
         return
     for change in plan.changes():
-        if change.action in (Action.PUT, Action.ADOPT, Action.DELETE):
+        if change.action in OF_FILES:
             size = f", {human_size(change.state.size)}" if change.state else ""
-            print(f"{change.action.value:6} {printable(change.full_path)} ({change.reason}{size})")
+            print(f"{change.action.value:7} {printable(change.full_path)} ({change.reason}{size})")
     for change in plan.changes(held=True):
         if change.action is Action.DELETE:
-            print(f"held   {printable(change.full_path)} ({change.reason})")
+            print(f"held    {printable(change.full_path)} ({change.reason})")
     for problem in problems:
-        print(f"skip   {printable(problem.path)}: {problem.reason}")
+        print(f"skip    {printable(problem.path)}: {problem.reason}")
     if hold_reason:
         print(f"HELD: {hold_reason}")
     print(describe_totals(plan.totals))
@@ -64,6 +64,7 @@ def describe_totals(totals: Totals) -> str:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(totals.reasons.items()))
         effects = [f"{totals.puts} to publish ({human_size(totals.put_bytes)})"] if totals.puts else []
         effects += [f"{totals.adopted} to adopt"] if totals.adopted else []
+        effects += [f"{totals.headers} to get other headers"] if totals.headers else []
         effects += [f"{totals.deletes} to delete"] if totals.deletes else []
         effects += [] if effects else [f"{totals.others} directories"]
         parts = [f"plan: {', '.join(effects)}" + (f" [{reasons}]" if reasons else "")]

@@ -6,7 +6,7 @@ implements one keeps all of it: "may have worked" is never reported as "failed".
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -25,6 +25,9 @@ class ObjectInfo:
     size: int
     crc64nvme: int | None
     metadata: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Content headers by lower-case name."""
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,13 @@ class ObjectStore(Protocol):
 
     def put_chunks(self, key: str, chunks: Iterable[bytes], size: int, headers: Mapping[str, str]) -> None:
         """Write a large object; completed only after the last chunk. An error of `chunks` passes through."""
+        ...
+
+    def replace_headers(self, key: str, seen: ObjectInfo, headers: Mapping[str, str]) -> None:
+        """Copy an object onto itself with other headers, if it is still what was seen; raises as `put` does.
+
+        RefusedError: it is not, or S3 copies no object of its size.
+        """
         ...
 
     def head(self, key: str) -> ObjectInfo | None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from siteferry.checksum import crc64nvme
+from siteferry.disagree import difference
 from siteferry.errors import FileError, OutcomeUnknownError, RefusedError, SiteferryError, StoreError, ThrottledError
-from siteferry.headers import Headers
+from siteferry.headers import Headers, has_headers
 from siteferry.lease import Control
 from siteferry.pace import Pace
 from siteferry.plan import Change
@@ -31,6 +32,8 @@ class Published:
     """False: the bucket had the same bytes already."""
     token: str = ""
     """Of an upload in parts: the object's `siteferry-upload` metadata."""
+    headers_only: bool = False
+    """The object is what it was, with other headers: there is nothing to commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,43 @@ class Publisher:
                 raise
         assert last is not None
         raise last
+
+    def publish_headers(self, directory: int, change: Change, raw: bytes | None) -> Published:
+        """Give a published object the headers of the present rules; put its file only if it cannot be copied.
+
+        An object that has them already is left alone, but counts: the attempt that gave them may have crashed.
+        Raises as `publish` does.
+        """
+        assert change.state is not None
+        entry = _entry(change, change.published, raw)
+        wanted = self._headers.of(change.key, change.state.mtime_ns)
+        last: OutcomeUnknownError | ThrottledError | None = None
+        for attempt in range(TRIES):
+            if last is not None:
+                self._clock.wait(BACK_OFF_SECONDS * 2**attempt)
+            found = self._store.head(change.key)
+            if found is None or difference(found, entry, doubts=False):
+                break
+            if has_headers(found, wanted):
+                return Published(entry, uploaded=False, headers_only=True)
+            if UPLOAD in found.metadata:
+                wanted[f"x-amz-meta-{UPLOAD}"] = found.metadata[UPLOAD]
+            self._control.require(self._request_seconds)
+            try:
+                self._store.replace_headers(change.key, found, wanted)
+            except RefusedError:
+                break
+            except ThrottledError as error:
+                self._pace.slow_down()
+                last = last or error
+            except OutcomeUnknownError as error:
+                last = error
+            else:
+                return Published(entry, uploaded=False, headers_only=True)
+        else:
+            assert last is not None
+            raise last
+        return self.publish(directory, change, raw, force=True)
 
     def is_ours(self, key: str, published: Published) -> bool:
         """Tell whether the current object of a key is what was published."""

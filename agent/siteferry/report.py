@@ -10,6 +10,8 @@ from siteferry.plan import Action, Change, Totals
 from siteferry.plan_report import describe_totals, human_size
 
 SHOWN_FAILURES = 100
+_WORDS = {Action.PUT: "unchanged", Action.ADOPT: "adopted", Action.HEADERS: "headers of"}
+"""For what was not uploaded."""
 
 
 @dataclass(slots=True)
@@ -25,6 +27,8 @@ class Summary:
     """Touched only: the bucket had the same bytes."""
     adopted: int = 0
     """Entered in the index: their objects were in the bucket already."""
+    headers: int = 0
+    """Published objects that got other headers, by a copy."""
     differences: int | None = None
     """That an audit found; None: none was made."""
     left: int = 0
@@ -56,6 +60,7 @@ class Summary:
         else:
             effects = [f"{self.uploaded} published ({human_size(self.uploaded_bytes)})"] if self.uploaded else []
             effects += [f"{self.adopted} adopted"] if self.adopted else []
+            effects += [f"{self.headers} got other headers"] if self.headers else []
             effects += [f"{self.deleted} deleted"] if self.deleted else []
             effects += (
                 ["directories only"] if not (effects or self.unchanged or self.failed or self.differences) else []
@@ -143,7 +148,7 @@ class PlainReporter:
         """Print the file."""
         if not self._quiet:
             size = human_size(change.state.size) if change.state else ""
-            word = "published" if uploaded else "adopted" if change.action is Action.ADOPT else "unchanged"
+            word = "published" if uploaded else _WORDS[change.action]
             self._print(f"{word} {printable(change.full_path)} ({change.reason}, {size})")
 
     def deleted(self, change: Change) -> None:
@@ -181,10 +186,10 @@ class TerminalReporter(PlainReporter):
     def planned(self, totals: Totals) -> None:
         """Begin the bar."""
         super().planned(totals)
-        if totals.puts and not self._hidden:
+        if (totals.puts or totals.headers) and not self._hidden:
             from tqdm import tqdm  # noqa: PLC0415  only a terminal pays for it
 
-            self._total_files = totals.puts
+            self._total_files = totals.puts + totals.headers
             self._bar = tqdm(total=totals.put_bytes, unit="B", unit_scale=True, dynamic_ncols=True, leave=False)
 
     def transferred(self, change: Change) -> None:
@@ -192,7 +197,7 @@ class TerminalReporter(PlainReporter):
         if self._bar is not None and change.state:
             self._files += 1
             self._bar.set_description_str(f"{self._files}/{self._total_files} files", refresh=False)
-            self._bar.update(change.state.size)
+            self._bar.update(change.state.size if change.action is Action.PUT else 0)
 
     def finished(self, summary: Summary) -> None:
         """End the bar."""

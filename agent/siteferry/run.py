@@ -14,7 +14,7 @@ from siteferry.commit import Committer, Edit, Edited, edit_directory, shows_on_p
 from siteferry.diff import Forced, Naming, Settled
 from siteferry.errors import FileChangedError, FileError, OutcomeUnknownError, StoreError
 from siteferry.outbox import Outbox
-from siteferry.plan import EXCLUDED, WITH_DIRECTORY, Action, Change, Phase, Plan
+from siteferry.plan import EXCLUDED, UPLOADS, WITH_DIRECTORY, Action, Change, Phase, Plan
 from siteferry.ports import Executor
 from siteferry.publish import Published, Publisher, adopted, describe
 from siteferry.recheck import Recheck
@@ -91,7 +91,8 @@ class Effects:
     def carry_out(self, plan: Plan) -> None:
         """Make every change; raises SiteferryError, and then the head stays open."""
         w = self._w
-        uploads = Uploads(w.publisher, w.executor, w.naming, w.forced, workers=w.workers, files=plan.totals.puts)
+        files = plan.totals.puts + plan.totals.headers
+        uploads = Uploads(w.publisher, w.executor, w.naming, w.forced, workers=w.workers, files=files)
         for phase in Phase:
             self._carry_out(plan.chunks(phase), uploads)
             self._flush()
@@ -126,7 +127,7 @@ class Effects:
     # ---- uploads
 
     def _open(self, changes: Sequence[Change]) -> _Chunk:
-        puts = [change for change in changes if change.action is Action.PUT]
+        puts = [change for change in changes if change.action in UPLOADS]
         if not puts:
             return _Chunk(changes)
         try:
@@ -137,7 +138,7 @@ class Effects:
                     self._defer(change)
                 else:
                     self._fail(change, f"its directory cannot be opened: {error.strerror}")
-            return _Chunk([change for change in changes if change.action is not Action.PUT])
+            return _Chunk([change for change in changes if change.action not in UPLOADS])
 
     def _close(self, chunk: _Chunk) -> None:
         if chunk.puts:
@@ -151,7 +152,10 @@ class Effects:
             for change, outcome in zip(part.changes, part.outcomes.result(), strict=True):
                 published = self._settle(change, outcome)
                 self._w.reporter.transferred(change)
-                if published:
+                if published and published.headers_only:
+                    self._w.outbox.follow_headers(change)
+                    self._tell(change, published)
+                elif published:
                     edits[change.name] = (change, published)
         for change in chunk.changes:
             if change.action is Action.ADOPT:
@@ -160,7 +164,7 @@ class Effects:
         self._close(chunk)
         if not chunk.changes:
             return
-        others = [change for change in chunk.changes if change.action not in (Action.PUT, Action.ADOPT)]
+        others = [change for change in chunk.changes if change.action not in {*UPLOADS, Action.ADOPT}]
         ending = any(change.reason in WITH_DIRECTORY for change in others)
         directory = chunk.changes[0].directory
         if ending and self._is_back(others[0]):
@@ -296,7 +300,8 @@ class Effects:
         if published:
             summary.uploaded += published.uploaded
             summary.adopted += change.action is Action.ADOPT
-            summary.unchanged += not published.uploaded and change.action is not Action.ADOPT
+            summary.headers += published.headers_only
+            summary.unchanged += not published.uploaded and change.action is Action.PUT
             summary.uploaded_bytes += published.entry.size if published.uploaded else 0
             self._w.reporter.published(change, uploaded=published.uploaded)
         elif change.action is Action.DELETE:

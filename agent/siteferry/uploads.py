@@ -13,7 +13,7 @@ from typing import Final
 
 from siteferry.diff import Forced, Naming
 from siteferry.errors import FileError, StoreError
-from siteferry.plan import Change
+from siteferry.plan import Action, Change
 from siteferry.ports import Executor
 from siteferry.publish import Body, Published, Publisher
 
@@ -93,7 +93,7 @@ class Uploads:
     def _slices(self, changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
         small: list[Change] = []
         for change in changes:
-            if _is_small(change):
+            if _is_small(change) or change.action is Action.HEADERS:
                 small.append(change)
             else:
                 yield [change]
@@ -103,7 +103,7 @@ class Uploads:
     def _prepare(self, directory: int, change: Change) -> _Upload:
         raw = self._naming.raw_if_differs(change.name, change.raw)
         force = self._forced(change.key) is not None
-        if not _is_small(change):
+        if not _is_small(change) or change.action is Action.HEADERS:
             return _Upload(change, raw, force)
         try:
             return _Upload(change, raw, force, self._publisher.read(directory, change))
@@ -124,16 +124,19 @@ class Uploads:
             try:
                 if upload.error:
                     raise upload.error
-                published = self._publisher.publish(
-                    directory, upload.change, upload.raw, force=upload.force, body=upload.body
-                )
-                outcomes.append(published)
+                outcomes.append(self._one(directory, upload))
             except (FileError, StoreError) as error:
                 outcomes.append(error)
             except Exception as error:  # noqa: BLE001  as above
                 outcomes.append(error)
                 self._hopeless = True
         return outcomes
+
+    def _one(self, directory: int, upload: _Upload) -> Published:
+        change, raw = upload.change, upload.raw
+        if change.action is Action.HEADERS:
+            return self._publisher.publish_headers(directory, change, raw)
+        return self._publisher.publish(directory, change, raw, force=upload.force, body=upload.body)
 
 
 def _is_small(change: Change) -> bool:

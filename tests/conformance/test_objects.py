@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from siteferry.checksum import crc64nvme
-from siteferry.errors import FileChangedError
+from siteferry.errors import FileChangedError, RefusedError
 from siteferry_contract.objects import format_crc64nvme
 from siteferry_lambdas.errors import ChangedError
 from siteferry_lambdas.ports import Marker, Nothing, Object
@@ -19,6 +19,7 @@ HEADERS = {
     "content-disposition": 'attachment; filename="a.html"',
     "content-encoding": "gzip",
 }
+NOT_ENCODED = {name: value for name, value in HEADERS.items() if name != "content-encoding"}
 METADATA = {"mtime": "1700000000.123456789", "siteferry-upload": "t0ken"}
 ODD_NAMES = (
     "a b",
@@ -165,6 +166,59 @@ def test_a_copy_of_a_large_object(cloud: Cloud) -> None:
 def test_a_large_copys_checksum(cloud: Cloud) -> None:
     """The copy of an object that was put in parts shows no wrong checksum."""
     assert copy_of_large(cloud).crc64nvme in (None, format_crc64nvme(crc64nvme(b"x" * (9 << 20))))
+
+
+@pytest.mark.parametrize("name", ["a.html", "new\nline", "caf\u00e9 %2F+"])
+def test_other_headers(cloud: Cloud, name: str) -> None:
+    """An object gets exactly the headers and metadata that are given, and keeps bytes and checksum."""
+    key = f"{cloud.prefix}{name}"
+    cloud.objects.put(key, b"<p>", NOT_ENCODED | {"x-amz-meta-mtime": "1"})
+    before = cloud.objects.head(key)
+    assert before
+    cloud.objects.replace_headers(key, before, {"content-type": "text/plain", "x-amz-meta-owner": "web"})
+    found = cloud.objects.head(key)
+    assert found
+    assert (found.size, found.crc64nvme) == (3, crc64nvme(b"<p>"))
+    assert (dict(found.headers), dict(found.metadata)) == ({"content-type": "text/plain"}, {"owner": "web"})
+
+
+def test_other_headers_for_what_was_put_in_parts(cloud: Cloud) -> None:
+    """An object that was put in parts gets other headers too, and shows no wrong checksum."""
+    key, body = f"{cloud.prefix}large", b"x" * (9 << 20)
+    cloud.objects.put_chunks(key, iter([body]), len(body), NOT_ENCODED)
+    before = cloud.objects.head(key)
+    assert before
+    cloud.objects.replace_headers(key, before, {"content-type": "text/plain"})
+    found = cloud.objects.head(key)
+    assert found
+    assert (found.size, dict(found.headers)) == (len(body), {"content-type": "text/plain"})
+    assert found.crc64nvme in (None, crc64nvme(body))
+
+
+def test_an_encoding_that_is_not_given_is_gone(cloud: Cloud) -> None:
+    """Of what an object was served with, nothing is left that is not given again, its encoding neither."""
+    key = f"{cloud.prefix}a"
+    put(cloud, key, b"1")
+    before = cloud.objects.head(key)
+    assert before
+    cloud.objects.replace_headers(key, before, {"content-type": "text/plain"})
+    assert dict(seen_object(cloud, key).headers) == {"content-type": "text/plain"}
+
+
+def test_only_what_was_seen_gets_other_headers(cloud: Cloud) -> None:
+    """An object that changed since, or was deleted, is refused its headers and stays as it is."""
+    key = f"{cloud.prefix}a"
+    put(cloud, key, b"1")
+    before = cloud.objects.head(key)
+    assert before
+    put(cloud, key, b"2")
+    with pytest.raises(RefusedError):
+        cloud.objects.replace_headers(key, before, {})
+    assert dict(seen_object(cloud, key).headers) == HEADERS
+    cloud.bucket.put_markers([key])
+    with pytest.raises(RefusedError):
+        cloud.objects.replace_headers(key, before, {})
+    assert isinstance(cloud.bucket.head(key), Marker)
 
 
 @pytest.mark.parametrize("deleted", [False, True])

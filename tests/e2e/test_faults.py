@@ -47,14 +47,18 @@ def test_a_sync_through_a_failing_network_ends_complete_or_is_completed(subjects
     assert again <= proxy.unanswered, "put again without need"
     before = _versions(site)
     assert {f"/{site.bucket}/{key}": count for key, count in before.items()} == proxy.puts
+    recovered = False
     if done.returncode:
         completed = json.loads(Agent(site, Path(site.config)).sync("--json").stdout)
         _LOG.info("completed: %s", {name: completed[name] for name in ("uploaded", "failed", "recovered")})
         assert _versions(site).total() - before.total() == completed["uploaded"]
+        recovered = completed["recovered"]
     site.wait_drained(300)
     assert_published(site, COPIES)
     sources = _versions(site)
-    assert _versions(site, "mirror/") <= Counter({f"mirror/{key}": count for key, count in sources.items()})
+    # A recovery sends the copy jobs again: two handlers may then find the same duplicate missing.
+    most = Counter({f"mirror/{key}": count + recovered for key, count in sources.items()})
+    assert _versions(site, "mirror/") <= most
     _LOG.info("files by their number of versions: %s", dict(Counter(sources.values())))
 
 

@@ -103,7 +103,7 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(site: Any, agent: Agent) -
     agent.sync()
     (Path(site.root) / "planned.txt").write_text("planned", "utf-8")
     done = agent.sync("--dry-run")
-    assert "put    planned.txt (new, 7 B)" in done.stdout
+    assert "put     planned.txt (new, 7 B)" in done.stdout
     plan = agent.plan()
     assert [change["path"] for change in plan["changes"]] == ["planned.txt"]
     assert plan["changes"][0] | {"action": "put", "reason": "new", "size": 7} == plan["changes"][0]

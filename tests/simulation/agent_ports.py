@@ -2,19 +2,19 @@
 # ruff: noqa: D102 - the ports say what each method does
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from siteferry.checksum import crc64nvme
-from siteferry.errors import OutcomeUnknownError, ThrottledError, UnavailableError
+from siteferry.errors import OutcomeUnknownError, RefusedError, ThrottledError, UnavailableError
 from siteferry.head import Head
 from siteferry.ports import ListedObject, ObjectInfo
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.job import Job, decode_job, encode_job
 from siteferry_contract.leaf import Leaf
 from tests.simulation.faults import Requests, ThrottledFault, UnknownFault
-from tests.simulation.s3 import Bucket, Version
+from tests.simulation.s3 import Bucket, PreconditionFailedError, Version
 from tests.simulation.scheduler import Event, Scheduler
 from tests.simulation.sqs import Queues
 from tests.simulation.table import Table
@@ -133,7 +133,29 @@ class AgentObjects:
         current = self.asking.ask(f"HEAD {key}", lambda: self.bucket.current(key))
         if current is None or current.body is None:
             return None
-        return ObjectInfo(len(current.body), current.crc64nvme, current.metadata)
+        return ObjectInfo(len(current.body), current.crc64nvme, current.metadata, current.headers, current.etag)
+
+    def replace_headers(self, key: str, seen: ObjectInfo, headers: Mapping[str, str]) -> None:
+        # S3 reads, and writes some time later: what comes between is buried.
+        def read() -> Version | None:
+            try:
+                return self.bucket.read_for_copy(key, seen.etag)
+            except PreconditionFailedError:
+                return None
+
+        try:
+            source = self.asking.ask(f"reading {key} for other headers", read)
+        except UnavailableError as error:
+            raise OutcomeUnknownError(str(error)) from error
+        if source is None:
+            raise RefusedError(f"{key} is not what was seen")
+        metadata, plain = _split(headers)
+
+        def effect() -> None:
+            self.bucket.write_copy(replace(source, headers=plain, metadata=metadata), key)
+
+        self.asking.put(f"other headers for {key}", effect)
+        self.asking.requests.tell(f"has given {key} other headers")
 
     def list(self, prefix: str) -> Iterator[ListedObject]:
         last = ""
@@ -149,10 +171,15 @@ class AgentObjects:
                 return
 
     def _store(self, key: str, body: bytes, headers: Mapping[str, str], parts: int = 0) -> None:
-        metadata = {name.removeprefix(METADATA): value for name, value in headers.items() if name.startswith(METADATA)}
-        plain = {name: value for name, value in headers.items() if not name.startswith(METADATA)}
+        metadata, plain = _split(headers)
         checksum = crc64nvme(body) if self.part_checksums or not parts else None
         self.bucket.put(key, body, plain, metadata, checksum=checksum, parts=parts)
+
+
+def _split(headers: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    metadata = {name.removeprefix(METADATA): value for name, value in headers.items() if name.startswith(METADATA)}
+    plain = {name: value for name, value in headers.items() if not name.startswith(METADATA)}
+    return metadata, plain
 
 
 @dataclass(slots=True)

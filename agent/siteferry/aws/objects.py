@@ -128,6 +128,21 @@ class S3Objects:
                 raise watched.error from error
             raise OutcomeUnknownError(_short(error)) from error
 
+    def replace_headers(self, key: str, seen: ObjectInfo, headers: Mapping[str, str]) -> None:
+        """Copy an object onto itself. More than 5 GB S3 does not copy in one request (API Reference, CopyObject)."""
+        try:
+            self._put_client.copy_object(
+                Bucket=self._bucket,
+                Key=key,
+                CopySource={"Bucket": self._bucket, "Key": key},
+                CopySourceIfMatch=seen.etag,
+                MetadataDirective="REPLACE",
+                ChecksumAlgorithm="CRC64NVME",
+                **_parameters(headers),
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise _classify_boto(error) from error
+
     def head(self, key: str) -> ObjectInfo | None:
         """Look at an object with its checksum."""
         with explained(f"looking at s3://{self._bucket}/{key!r}"):
@@ -143,7 +158,8 @@ class S3Objects:
                 crc = parse_crc64nvme(found["ChecksumCRC64NVME"])
             except ContractError:
                 crc = None
-        return ObjectInfo(found["ContentLength"], crc, found.get("Metadata", {}))
+        headers = {name: found[parameter] for name, parameter in _PARAMETERS.items() if parameter in found}
+        return ObjectInfo(found["ContentLength"], crc, found.get("Metadata", {}), headers, found["ETag"])
 
     def list(self, prefix: str) -> Iterator[ListedObject]:
         """List the bucket."""

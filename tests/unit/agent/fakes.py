@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from siteferry.checksum import crc64nvme
 from siteferry.config import Brake, Config
-from siteferry.errors import UnavailableError
+from siteferry.errors import RefusedError, UnavailableError
 from siteferry.head import Head, head_to_item, item_to_head
 from siteferry.parts import Services
 from siteferry.ports import ListedObject, ObjectInfo
@@ -183,6 +183,10 @@ class StoredObject:
     modified: float
     generated: bool = False
 
+    @property
+    def etag(self) -> str:
+        return f'"{crc64nvme(self.body):x}"'
+
 
 class MemoryObjects:
     """The bucket."""
@@ -205,6 +209,13 @@ class MemoryObjects:
             assert len(body) == size
             self._store(key, body, headers)
 
+    def replace_headers(self, key: str, seen: ObjectInfo, headers: Mapping[str, str]) -> None:
+        with self._faults.request("replace_headers"):
+            found = self.current.get(key)
+            if found is None or found.etag != seen.etag:
+                raise RefusedError(f"{key} is not what was seen")
+            self._store(key, found.body, headers)
+
     def head(self, key: str) -> ObjectInfo | None:
         with self._faults.request("head"):
             found = self.current.get(key)
@@ -213,7 +224,8 @@ class MemoryObjects:
             metadata = {n.removeprefix("x-amz-meta-"): v for n, v in found.headers.items() if n.startswith("x-amz-")}
             if found.generated:
                 metadata["siteferry-generated"] = "directory-page"
-            return ObjectInfo(len(found.body), crc64nvme(found.body), metadata)
+            headers = {n: v for n, v in found.headers.items() if not n.startswith("x-amz-")}
+            return ObjectInfo(len(found.body), crc64nvme(found.body), metadata, headers, found.etag)
 
     def list(self, prefix: str) -> Iterator[ListedObject]:
         with self._faults.request("list"):

@@ -141,6 +141,6 @@ def test_a_look_at_an_adoption_changes_nothing(world: World, capsys: pytest.Capt
         site.look_at_adoption(0.0, as_json=False)
     assert set(world.faults.log) <= {"read_head", "leaves", "list"}
     out = capsys.readouterr().out
-    assert "adopt  docs/b (in the bucket already" in out
+    assert "adopt   docs/b (in the bucket already" in out
     assert "1 to publish" in out
     assert "4 to adopt" in out

@@ -24,9 +24,9 @@ def test_dry_run_changes_nothing(world: World, capsys: pytest.CaptureFixture[str
     assert summary.planned == 3
     assert world.faults.log == ["read_head"]
     out = capsys.readouterr().out
-    assert "put    a (size, 2 B)" in out
-    assert "delete b (gone)" in out
-    assert "put    new\\n\\x1b[31m.html (new, 3 B)" in out
+    assert "put     a (size, 2 B)" in out
+    assert "delete  b (gone)" in out
+    assert "put     new\\n\\x1b[31m.html (new, 3 B)" in out
 
 
 def test_dry_run_as_json(world: World, capsys: pytest.CaptureFixture[str]) -> None:

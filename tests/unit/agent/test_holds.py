@@ -64,7 +64,7 @@ def test_a_dry_run_lists_what_is_held(held: World, capsys: pytest.CaptureFixture
         site.dry_run(as_json=False)
     out = capsys.readouterr().out
     assert [line for line in out.splitlines() if line.startswith("held ")] == [
-        f"held   d/{n} (directory gone)" for n in (1, 2, 3)
+        f"held    d/{n} (directory gone)" for n in (1, 2, 3)
     ]
     assert StateDirectory(held.config.state_dir).approved_deletes() == 1
 
