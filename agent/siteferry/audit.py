@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from siteferry.cache import Cache
-from siteferry.derived import PAGE_LEFT, PAGE_MISSING, Derived
+from siteferry.derived import MISSING, Derived
 from siteferry.disagree import CLOCK_SKEW, STRAY, Disagreements, Looks, Scope, difference
 from siteferry.report import Finding
-from siteferry_contract.keys import index_key, split
+from siteferry_contract.keys import split
 from siteferry_contract.leaf import FileEntry
 from siteferry_contract.objects import is_generated
 
@@ -59,8 +59,8 @@ def findings(found: Disagreements, derived: Derived) -> Iterator[Finding]:
         yield Finding("stray", key, why)
     for key, _, why in derived.duplicates():
         yield Finding("duplicate", key, why)
-    for directory, why in derived.pages():
-        yield Finding("page", index_key(directory), why)
+    for key, _, why in derived.pages():
+        yield Finding("page", key, why)
 
 
 def totals(cache: Cache, found: Disagreements, derived: Derived) -> AuditTotals:
@@ -89,7 +89,7 @@ def look_again(cache: Cache, services: Looks, found: Disagreements, derived: Der
     def is_page_right(key: str, why: str) -> bool:
         there = head(key)
         generated = there is not None and is_generated(there.metadata)
-        return (why == PAGE_MISSING and generated) or (why == PAGE_LEFT and not generated)
+        return generated == (why in MISSING)
 
     def is_duplicate_right(key: str, source: str) -> bool:
         there, original = head(key), head(source)

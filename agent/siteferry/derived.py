@@ -1,4 +1,4 @@
-"""What the Lambdas make of the index, duplicates and directory pages, beside the bucket's listing (rule 9).
+"""What the Lambdas make of the index (duplicates, directory pages, redirects) beside the bucket's listing (rule 9).
 
 Found by existence and size, closely by checksum. What a page says is not known here: its handler renders it again and
 writes only what differs.
@@ -22,7 +22,10 @@ DUPLICATE_DIFFERS: Final = "duplicate differs"
 DUPLICATE_STRAY: Final = "duplicate of nothing"
 PAGE_MISSING: Final = "directory page missing"
 PAGE_LEFT: Final = "directory page where none belongs"
-PAGE_STRAY: Final = "a page of a directory that the index does not know"
+REDIRECT_MISSING: Final = "redirect missing"
+REDIRECT_LEFT: Final = "redirect where none belongs"
+MISSING: Final = frozenset({PAGE_MISSING, REDIRECT_MISSING})
+PAGE_STRAY: Final = "generated for a directory that the index does not know"
 
 
 class Derived:
@@ -32,7 +35,7 @@ class Derived:
         self._cache, self._own, self._found = cache, descriptor, found
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("CREATE TABLE duplicate (key TEXT PRIMARY KEY, source TEXT, why TEXT) WITHOUT ROWID")
-        self._db.execute("CREATE TABLE page (directory TEXT PRIMARY KEY, why TEXT) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE page (key TEXT PRIMARY KEY, directory TEXT, why TEXT) WITHOUT ROWID")
         self._db.execute("BEGIN")
 
     def __enter__(self) -> Self:
@@ -53,12 +56,12 @@ class Derived:
         """Give (key of the duplicate, key of its source, why)."""
         yield from self._db.execute("SELECT key, source, why FROM duplicate ORDER BY key")
 
-    def pages(self) -> Iterator[tuple[str, str]]:
-        """Give (directory key, why)."""
-        yield from self._db.execute("SELECT directory, why FROM page ORDER BY directory")
+    def pages(self) -> Iterator[tuple[str, str, str]]:
+        """Give (key of a page or redirect, directory key, why)."""
+        yield from self._db.execute("SELECT key, directory, why FROM page ORDER BY key")
 
     def count(self) -> int:
-        """Give the number of duplicates and pages that are not as they should be."""
+        """Give the number of duplicates, pages and redirects that are not as they should be."""
         row = self._db.execute("SELECT (SELECT count(*) FROM duplicate) + (SELECT count(*) FROM page)").fetchone()
         return int(row[0])
 
@@ -69,35 +72,41 @@ class Derived:
         for key, source, _ in list(self.duplicates()):
             if is_duplicate_right(key, source):
                 self._db.execute("DELETE FROM duplicate WHERE key = ?", (key,))
-        for directory, why in list(self.pages()):
-            if is_page_right(index_key(directory), why):
-                self._db.execute("DELETE FROM page WHERE directory = ?", (directory,))
+        for key, _, why in list(self.pages()):
+            if is_page_right(key, why):
+                self._db.execute("DELETE FROM page WHERE key = ?", (key,))
 
     def mend(self, outbox: Outbox, *, deep: bool) -> None:
         """Have the handlers make it right; with `deep`, every page is rendered again, since it may be old."""
         for (source,) in self._db.execute("SELECT DISTINCT source FROM duplicate ORDER BY source"):
             outbox.copy(source)
             outbox.flush_full()
-        for directory, _ in self.pages():
+        for _, directory, _ in self.pages():
             outbox.page(directory, anyway=True)
             outbox.flush_full()
-        for directory in self._with_a_page() if deep else ():
-            outbox.page(directory)
+        for directory in self._cache.directories() if deep else ():
+            if self._may_have_page(directory):
+                outbox.page(directory)
+            outbox.redirect(directory)
             outbox.flush_full()
         outbox.flush()
 
     # ----
 
     def _find_pages(self) -> None:
-        for directory in self._with_a_page():
-            if not self._found.is_generated(index_key(directory)):
-                self._page(directory, PAGE_MISSING)
+        for directory in self._cache.directories():
+            if self._may_have_page(directory) and not self._found.is_generated(index_key(directory)):
+                self._page(index_key(directory), directory, PAGE_MISSING)
+            if self._may_have_redirect(directory) and not self._found.is_generated(directory):
+                self._page(directory, directory, REDIRECT_MISSING)
         for key, _ in self._found.generated():
-            directory = split(key)[0]
+            is_page = split(key)[1] == INDEX_NAME
+            directory = split(key)[0] if is_page else key
+            may_be = self._may_have_page if is_page else self._may_have_redirect
             if not self._cache.bounds(directory):
                 self._found.add_stray(key, PAGE_STRAY, self._own)
-            elif not (self._cache.is_known(directory) and self._may_have_page(directory)):
-                self._page(directory, PAGE_LEFT)
+            elif not (self._cache.is_known(directory) and may_be(directory)):
+                self._page(key, directory, PAGE_LEFT if is_page else REDIRECT_LEFT)
 
     def _find_duplicates(self) -> None:
         own = self._own
@@ -133,10 +142,6 @@ class Derived:
             if entry and source is not None and difference(there, entry, doubts=False):
                 self._duplicate(key, source, DUPLICATE_DIFFERS if there else DUPLICATE_MISSING)
 
-    def _with_a_page(self) -> Iterator[str]:
-        """Give the directories of the index that are to have a page."""
-        return (directory for directory in self._cache.directories() if self._may_have_page(directory))
-
     def _may_have_page(self, directory: str) -> bool:
         name = directory.removeprefix(self._own.prefix)
         return (
@@ -145,8 +150,11 @@ class Derived:
             and not isinstance(self._cache.entry(directory, INDEX_NAME), FileEntry)
         )
 
-    def _page(self, directory: str, why: str) -> None:
-        self._db.execute("INSERT OR IGNORE INTO page VALUES (?, ?)", (directory, why))
+    def _may_have_redirect(self, directory: str) -> bool:
+        return self._own.has_redirect(directory) and not isinstance(self._cache.entry(*split(directory)), FileEntry)
+
+    def _page(self, key: str, directory: str, why: str) -> None:
+        self._db.execute("INSERT OR IGNORE INTO page VALUES (?, ?, ?)", (key, directory, why))
 
     def _duplicate(self, key: str, source: str, why: str) -> None:
         self._db.execute("INSERT OR IGNORE INTO duplicate VALUES (?, ?, ?)", (key, source, why))

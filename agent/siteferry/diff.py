@@ -44,6 +44,10 @@ class Naming:
     excludes: Excludes
     copy_rules: tuple[CopyRule, ...] = ()
 
+    def may_collide(self, name: str) -> bool:
+        """Tell whether another name on the host may be decoded to this one."""
+        return self.encoding == "auto" and not name.isascii()
+
     def raw_if_differs(self, name: str, raw: bytes) -> bytes | None:
         """Give the raw name where it must be recorded."""
         return None if self.raw_name(name) == raw else raw

@@ -162,6 +162,7 @@ class Mender:
         for leaf in self.parts.cache.all_leaves():
             if leaf.run >= first_open:
                 outbox.page(leaf.directory)
+                outbox.redirect(leaf.directory)
                 for name in leaf.files:
                     outbox.copy(join(leaf.directory, name))
                 outbox.flush_full()

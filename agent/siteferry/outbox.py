@@ -33,9 +33,14 @@ class Outbox:
 
     def page(self, directory: str, *, anyway: bool = False) -> None:
         """Have a directory's page made again, if the site has such pages, or `anyway`: it may be one too many."""
-        name = directory.removeprefix(self._descriptor.prefix)
-        wanted = self._descriptor.directory_pages or anyway
-        if wanted and not is_reserved_directory(name, self._descriptor.copy_rules):
+        own = self._descriptor
+        wanted = own.directory_pages or anyway
+        if wanted and not is_reserved_directory(directory.removeprefix(own.prefix), own.copy_rules):
+            self._add("page", directory)
+
+    def redirect(self, directory: str) -> None:
+        """Have a directory's redirect made, or taken away, if the site has such redirects; its page as well."""
+        if self._descriptor.has_redirect(directory):
             self._add("page", directory)
 
     def invalidate(self, key: str) -> None:

@@ -69,8 +69,9 @@ class _Batch:
     leaves: list[Leaf] = field(default_factory=list)
     edited: list[tuple[str, Edited, Change, Published | None]] = field(default_factory=list)
     """With the directory key."""
-    directories: dict[str, bool] = field(default_factory=dict)
-    """Directory key, and whether its page must be made again whatever was edited in it."""
+    directories: set[str] = field(default_factory=set)
+    came_or_went: set[str] = field(default_factory=set)
+    """Of the directories."""
 
 
 class Effects:
@@ -180,7 +181,7 @@ class Effects:
         if edits or actions & {Action.CREATE, Action.GONE}:
             # Only with its last chunk a directory is gone: until then a run that ends early finds it again.
             gone = Action.GONE in actions or self._is_nowhere(directory, edits)
-            self._edit(directory, edits, gone=gone, page=gone or Action.CREATE in actions)
+            self._edit(directory, edits, gone=gone, came_or_went=gone or Action.CREATE in actions)
 
     def _is_back(self, change: Change) -> bool:
         return change.reason not in EXCLUDED and self._w.tree.is_directory(change.path)
@@ -243,7 +244,7 @@ class Effects:
     # ---- commits
 
     def _edit(
-        self, directory: str, edits: dict[str, tuple[Change, Published | None]], *, gone: bool, page: bool
+        self, directory: str, edits: dict[str, tuple[Change, Published | None]], *, gone: bool, came_or_went: bool
     ) -> None:
         if directory in self._batch.directories or len(self._batch.leaves) >= BATCH_LEAVES:
             self._flush()
@@ -251,7 +252,9 @@ class Effects:
         leaves, edited = edit_directory(self._w.cache, directory, new, self._w.run, gone=gone)
         self._batch.leaves += leaves
         self._batch.edited += [(directory, one, *edits[one.name]) for one in edited]
-        self._batch.directories[directory] = page
+        self._batch.directories.add(directory)
+        if came_or_went:
+            self._batch.came_or_went.add(directory)
 
     def _entry(self, change: Change, published: Published | None) -> FileEntry | SubdirectoryEntry | None:
         if published:
@@ -262,23 +265,29 @@ class Effects:
 
     def _flush(self) -> None:
         """Commit the batch, put its jobs in the outbox, and check its re-adds."""
+        w = self._w
         batch, self._batch = self._batch, _Batch()
         if not batch.directories:
             return
-        self._w.committer.commit(batch.leaves)
+        w.committer.commit(batch.leaves)
+        other_listing = set(batch.came_or_went)
         for directory, edited, change, published in batch.edited:
             uploaded = published is not None and published.uploaded
-            self._w.outbox.follow(edited, change, uploaded=uploaded, forced=self._w.forced(change.key) is not None)
+            w.outbox.follow(edited, change, uploaded=uploaded, forced=w.forced(change.key) is not None)
             if change.action is Action.DELETE or uploaded:
-                self._w.agreed(change.key)
+                w.agreed(change.key)
+            if uploaded and w.naming.may_collide(change.name) and w.cache.is_known(change.key):
+                w.outbox.redirect(change.key)  # a directory has this key too: its redirect may be cached
             if shows_on_page(edited):
-                batch.directories[directory] = True
+                other_listing.add(directory)
             self._tell(change, published)
-        for directory, page in batch.directories.items():
-            if page and not isinstance(self._w.cache.entry(directory, INDEX_NAME), FileEntry):
-                self._w.outbox.page(directory)
+        for directory in sorted(other_listing):
+            if not isinstance(w.cache.entry(directory, INDEX_NAME), FileEntry):
+                w.outbox.page(directory)
+        for directory in sorted(batch.came_or_went):
+            w.outbox.redirect(directory)
         self._recheck(batch)
-        self._w.outbox.flush_full()
+        w.outbox.flush_full()
 
     def _recheck(self, batch: _Batch) -> None:
         re_adds = [

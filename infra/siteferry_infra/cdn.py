@@ -1,7 +1,8 @@
 """How visitors reach a site: the distribution before the private bucket."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_certificatemanager as acm
@@ -10,7 +11,18 @@ from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-_DIRECTORY_URL = Path(__file__).with_name("directory_url.js")
+from siteferry_contract.redirects import Redirects
+
+ERROR_SECONDS: Final = 10
+"""For which CloudFront keeps that something is missing: a file that is new is seen no later."""
+
+_REQUEST: Final[Mapping[Redirects, tuple[str, ...]]] = {
+    "exact": ("directory_url",),
+    "by-extension": ("directory_guess", "directory_location"),
+    "none": ("directory_url",),
+}
+_RESPONSE: Final = ("directory_redirect", "directory_location")
+"""For exact redirects. CloudFront runs it for no response of 400 or above."""
 
 
 class Cdn(Construct):
@@ -26,15 +38,19 @@ class Cdn(Construct):
         site: str,
         domain_names: Sequence[str],
         certificate_arn: str | None,
+        redirects: Redirects,
+        error_page: str,
     ) -> None:
         super().__init__(scope, construct_id)
-        directory_url = cloudfront.Function(
-            self,
-            "DirectoryUrl",
-            code=cloudfront.FunctionCode.from_file(file_path=str(_DIRECTORY_URL)),
-            runtime=cloudfront.FunctionRuntime.JS_2_0,
-            comment="A URL that ends in / means the index.html of that directory",
-        )
+        functions = {
+            cloudfront.FunctionEventType.VIEWER_REQUEST: self._function(
+                "DirectoryUrl", _REQUEST[redirects], "A URL that ends in / means the index.html of that directory"
+            )
+        }
+        if redirects == "exact":
+            functions[cloudfront.FunctionEventType.VIEWER_RESPONSE] = self._function(
+                "DirectoryRedirect", _RESPONSE, "What is generated at the key of a directory leads to its URL"
+            )
         headers = cloudfront.ResponseHeadersPolicy(
             self,
             "Headers",
@@ -79,11 +95,30 @@ class Cdn(Construct):
                 cache_policy=cloudfront.CachePolicy.CACHING_OPTIMIZED,
                 response_headers_policy=headers,
                 function_associations=[
-                    cloudfront.FunctionAssociation(
-                        function=directory_url, event_type=cloudfront.FunctionEventType.VIEWER_REQUEST
-                    )
+                    cloudfront.FunctionAssociation(function=function, event_type=event_type)
+                    for event_type, function in functions.items()
                 ],
             ),
+            # Where the site has no such page, CloudFront answers with the origin's 404 as it is (Developer Guide,
+            # Generate custom error responses).
+            error_responses=[
+                cloudfront.ErrorResponse(
+                    http_status=404,
+                    response_http_status=404 if error_page else None,
+                    response_page_path=f"/{error_page}" if error_page else None,
+                    ttl=cdk.Duration.seconds(ERROR_SECONDS),
+                )
+            ],
+        )
+
+    def _function(self, construct_id: str, parts: Sequence[str], comment: str) -> cloudfront.Function:
+        code = "".join(Path(__file__).with_name(f"{part}.js").read_text(encoding="utf-8") for part in parts)
+        return cloudfront.Function(
+            self,
+            construct_id,
+            code=cloudfront.FunctionCode.from_inline(code),
+            runtime=cloudfront.FunctionRuntime.JS_2_0,
+            comment=comment,
         )
 
     @property

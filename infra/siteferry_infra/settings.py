@@ -14,6 +14,7 @@ from siteferry_contract.copy_rules import CopyRule, check_rules
 from siteferry_contract.descriptor import HeaderRule
 from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import Encoding, check_encoding, check_prefix
+from siteferry_contract.redirects import Redirects, check_redirects
 from siteferry_infra.header_rules import read_header_rules
 from siteferry_infra.toml_reader import SettingsError, Table
 
@@ -32,6 +33,8 @@ _KNOWN: Final = (
     "encoding",
     "copy_rules",
     "directory_pages",
+    "directory_redirects",
+    "error_page",
     "header_rules",
     "invalidation",
     "invalidation_window",
@@ -42,6 +45,7 @@ _KNOWN: Final = (
 )
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _PREFIX: Final = re.compile(r"([A-Za-z0-9._-]+/)*")
+_ERROR_PAGE: Final = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _DOMAIN: Final = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 _CERTIFICATE: Final = re.compile(r"arn:aws[a-z-]*:acm:us-east-1:[0-9]{12}:certificate/[0-9A-Za-z-]+")
@@ -62,6 +66,9 @@ class SiteSettings:
     """How the names on the FTP host become text."""
     copy_rules: tuple[CopyRule, ...] = ()
     directory_pages: bool = True
+    directory_redirects: Redirects = "exact"
+    error_page: str = "404.html"
+    """What is served, with status 404, for what is missing, if the site has it; "": nothing."""
     header_rules: tuple[HeaderRule, ...] = ()
     invalidation: str = "paths"
     invalidation_window: int = 2
@@ -111,6 +118,8 @@ def _read_site(name: str, table: Table) -> SiteSettings:
         encoding=_read_encoding(table),
         copy_rules=_read_copy_rules(table),
         directory_pages=table.boolean("directory_pages", default=True),
+        directory_redirects=_read_redirects(table),
+        error_page=_read_error_page(table),
         header_rules=read_header_rules(table),
         invalidation=_read_invalidation(table),
         invalidation_window=table.integer(
@@ -176,6 +185,21 @@ def _read_copy_rules(table: Table) -> tuple[CopyRule, ...]:
             f"use fewer or shorter rules, up to {MAX_COPY_RULES_BYTES} bytes",
         )
     return tuple(rules)
+
+
+def _read_redirects(table: Table) -> Redirects:
+    try:
+        return check_redirects(table.text("directory_redirects", default="exact"))
+    except ContractError as error:
+        raise table.error("directory_redirects", str(error), 'use "exact" unless it costs too much') from error
+
+
+def _read_error_page(table: Table) -> str:
+    page = table.text("error_page", default="404.html") or ""
+    if page and (not _ERROR_PAGE.fullmatch(page) or any(part in ("", ".", "..") for part in page.split("/"))):
+        reason = f"{page!r} cannot be the path of an error page"
+        raise table.error("error_page", reason, 'use a path without a leading slash, say "errors/404.html", or ""')
+    return page
 
 
 def _read_invalidation(table: Table) -> str:

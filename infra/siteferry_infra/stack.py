@@ -33,6 +33,8 @@ class SiteStack(cdk.Stack):
             site=site.name,
             domain_names=site.domain_names,
             certificate_arn=site.certificate_arn,
+            redirects=site.directory_redirects,
+            error_page=site.error_page,
         )
         alarms = Alarms(self, "Alarms", site=site.name, email=site.alarm_email)
         queues = {
@@ -59,6 +61,7 @@ class SiteStack(cdk.Stack):
             copy_rules=site.copy_rules,
             header_rules=site.header_rules,
             invalidation=site.invalidation,
+            directory_redirects=site.directory_redirects,
         )
         code = handlers_code()
         log_groups = []

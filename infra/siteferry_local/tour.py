@@ -42,6 +42,7 @@ class Tour:
             ("every file is served", self._files_are_served),
             ("headers", self._headers),
             *((f"directory page of {name}", self._page_check(name)) for name in directories_without_index(self._files)),
+            ("directory without a slash", self._redirect),
             ("duplicate", self._duplicates),
             ("overwrite", self._overwrite),
             ("invalidation", self._invalidation),
@@ -112,6 +113,12 @@ class Tour:
                 f"what its link {name!r} promises",
             )
         return f"links {', '.join(sorted(links))}; each leads there"
+
+    def _redirect(self) -> str:
+        path = "docs/rules"
+        wanted = self._viewer.address(f"{path}/")
+        self._await(path, lambda answer: (answer.status, answer.url) == (_OK, wanted), f"what is at {wanted}")
+        return f"/{path} leads to /{path}/"
 
     def _duplicates(self) -> str:
         copies = {f"mirror/{path}": body for path, body in self._files.items() if path.startswith("docs/")}

@@ -58,6 +58,8 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    url: str = ""
+    """Where redirects led to."""
 
 
 class Viewer:
@@ -79,7 +81,7 @@ class Viewer:
         """Fetch an address as it is."""
         try:
             with self._opener.open(url, timeout=_TIMEOUT_SECONDS) as answer:
-                return Answer(answer.status, dict(answer.headers), answer.read())
+                return Answer(answer.status, dict(answer.headers), answer.read(), answer.url)
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, dict(error.headers), error.read())

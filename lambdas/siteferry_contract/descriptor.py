@@ -10,6 +10,7 @@ from siteferry_contract.copy_rules import CopyRule, check_rules
 from siteferry_contract.errors import ContractError
 from siteferry_contract.job import JOB_KINDS, JobKind
 from siteferry_contract.keys import Encoding, check_encoding, check_prefix
+from siteferry_contract.redirects import Redirects, check_redirects, may_have_redirect
 
 ENVIRONMENT_VARIABLE: Final = "SITEFERRY_DESCRIPTOR"
 _VERSION: Final = 1
@@ -49,11 +50,25 @@ class Descriptor:
     copy_rules: tuple[CopyRule, ...] = ()
     header_rules: tuple[HeaderRule, ...] = ()
     invalidation: str = "paths"
+    directory_redirects: Redirects = "none"
 
     @property
     def revision(self) -> str:
         """A short hash that changes with anything in the descriptor."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    @property
+    def has_redirects(self) -> bool:
+        """Whether a redirect is generated at the key of each directory."""
+        return self.directory_redirects == "exact"
+
+    def may_have_redirect(self, directory: str) -> bool:
+        """Tell whether there can be a redirect at the key of a directory, if the site has such redirects."""
+        return may_have_redirect(directory, self.prefix, self.copy_rules)
+
+    def has_redirect(self, directory: str) -> bool:
+        """Tell whether a redirect belongs at the key of a directory that exists, unless a file is published there."""
+        return self.has_redirects and self.may_have_redirect(directory)
 
     def to_json(self) -> str:
         """Encode, deterministically."""
@@ -64,6 +79,7 @@ class Descriptor:
             "encoding": self.encoding,
             "queues": {kind: self.queues[kind] for kind in JOB_KINDS},
             "directory_pages": self.directory_pages,
+            "directory_redirects": self.directory_redirects,
             "copy_rules": [{"from": rule.source, "to": rule.destination} for rule in self.copy_rules],
             "header_rules": [
                 {"match": rule.match, "headers": dict(sorted(rule.headers.items()))} for rule in self.header_rules
@@ -91,6 +107,7 @@ class Descriptor:
             "encoding",
             "queues",
             "directory_pages",
+            "directory_redirects",
             "copy_rules",
             "header_rules",
         }
@@ -117,6 +134,7 @@ class Descriptor:
             encoding=check_encoding(fields["encoding"]),
             queues={kind: _text(queues, kind) for kind in JOB_KINDS},
             directory_pages=fields["directory_pages"],
+            directory_redirects=check_redirects(fields["directory_redirects"]),
             copy_rules=rules,
             header_rules=tuple(
                 HeaderRule(_text(rule, "match"), _texts(rule["headers"])) for rule in _list(fields, "header_rules")

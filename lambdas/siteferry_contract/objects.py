@@ -17,6 +17,7 @@ GENERATED: Final = "siteferry-generated"
 """User metadata that marks an object as made by a Lambda, not by a user; its value says what it is."""
 
 GENERATED_PAGE: Final = "directory-page"
+GENERATED_REDIRECT: Final = "directory-redirect"
 
 _NANO: Final = 10**9
 _U64: Final = 1 << 64

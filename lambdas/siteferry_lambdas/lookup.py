@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from siteferry_contract.errors import ContractError
-from siteferry_contract.keys import split
+from siteferry_contract.keys import join, split
 from siteferry_contract.leaf import Entry, Leaf, sort_name
 from siteferry_lambdas.errors import HandlerError, MissingLeafError
 from siteferry_lambdas.ports import Index, ParallelMap
@@ -13,10 +13,7 @@ from siteferry_lambdas.ports import Index, ParallelMap
 
 def leaves_for(index: Index, keys: Iterable[str], parallel: ParallelMap) -> dict[str, Leaf | Exception]:
     """Give for each key the leaf that decides about it, or why that is not known. Reads a leaf once."""
-    names: defaultdict[str, set[str]] = defaultdict(set)
-    for key in keys:
-        directory, name = split(key)
-        names[directory].add(name)
+    names = _by_directory(keys)
 
     def read(directory: str) -> dict[str, Leaf | Exception]:
         return {
@@ -25,6 +22,21 @@ def leaves_for(index: Index, keys: Iterable[str], parallel: ParallelMap) -> dict
         }
 
     return {key: found for part in parallel(read, names) for key, found in part.items()}
+
+
+def subdirectories_among(index: Index, keys: Iterable[str], parallel: ParallelMap) -> list[str]:
+    """Give those of the keys that the index has as subdirectories. What it cannot tell is left out."""
+    names = _by_directory(keys)
+
+    def read(directory: str) -> list[str]:
+        wanted = sorted(f"{name}/" for name in names[directory])
+        return [
+            join(directory, name.removesuffix("/"))
+            for name, found in _read_directory(index, directory, wanted)
+            if isinstance(found, Leaf) and found.entry(name) is not None
+        ]
+
+    return [key for part in parallel(read, names) for key in part]
 
 
 def entries_of(leaves: Sequence[Leaf]) -> Iterator[Entry]:
@@ -37,6 +49,14 @@ def entries_of(leaves: Sequence[Leaf]) -> Iterator[Entry]:
         for entry in leaf.entries:
             if following is None or sort_name(entry) < following.bound:
                 yield entry
+
+
+def _by_directory(keys: Iterable[str]) -> dict[str, set[str]]:
+    names: defaultdict[str, set[str]] = defaultdict(set)
+    for key in keys:
+        directory, name = split(key)
+        names[directory].add(name)
+    return names
 
 
 def _read_directory(index: Index, directory: str, names: list[str]) -> Iterator[tuple[str, Leaf | Exception]]:

@@ -8,7 +8,7 @@ from siteferry_contract.job import Job, make_jobs
 from siteferry_contract.keys import INDEX_NAME, split
 from siteferry_contract.leaf import Leaf
 from siteferry_lambdas.errors import UnsettledError
-from siteferry_lambdas.lookup import leaves_for
+from siteferry_lambdas.lookup import leaves_for, subdirectories_among
 from siteferry_lambdas.mirror import duplicates_of, mirror_all
 from siteferry_lambdas.ports import Marker, Object, Seen, Site
 from siteferry_lambdas.report import Report, caught, total
@@ -16,7 +16,8 @@ from siteferry_lambdas.report import Report, caught, total
 PASSES: Final = 6
 """Of one attempt. Handing the job back to its queue is as good as one more."""
 
-Action = Literal["settled", "bare", "mark"]
+Action = Literal["settled", "bare", "mark", "spare"]
+"""`spare`: a generated object is the page handler's business, where that may have made it."""
 
 
 def handle_delete(site: Site, job: Job) -> Report:
@@ -31,7 +32,7 @@ def handle_delete(site: Site, job: Job) -> Report:
     report = settle(site, ordinary) + mirror_all(site, [*pairs, *reserved])
     changed = dict.fromkeys([*job.names, *(duplicate for _, duplicate in pairs)])
     site.queues.send(make_jobs("invalidate", changed, site=own.site, run=job.run))
-    if directories := _directories_to_page(ordinary):
+    if directories := _directories_to_page(site, ordinary):
         site.queues.send(make_jobs("page", directories, site=own.site, run=job.run))
     return report.checked()
 
@@ -51,10 +52,17 @@ def settle(site: Site, keys: Collection[str]) -> Report:
 def decide(key: str, leaf: Leaf, seen: Seen) -> Action:
     """Say what is to be done about a key. The index is read before S3 is looked at, never the other way round."""
     _, name = split(key)
-    generated = isinstance(seen, Object) and seen.generated and name == INDEX_NAME
+    generated = isinstance(seen, Object) and seen.generated
     if leaf.file(name) is not None:
         return "bare" if generated or isinstance(seen, Marker) else "settled"
-    return "mark" if isinstance(seen, Object) and not generated else "settled"
+    if not isinstance(seen, Object):
+        return "settled"
+    return "spare" if generated else "mark"
+
+
+def _is_in_its_place(site: Site, key: str) -> bool:
+    """Tell whether a generated object may be a directory's page or redirect. If not, no page job will take it away."""
+    return split(key)[1] == INDEX_NAME or bool(subdirectories_among(site.index, [key], site.parallel))
 
 
 def _one_pass(site: Site, keys: Collection[str]) -> tuple[list[str], Report]:
@@ -66,6 +74,8 @@ def _one_pass(site: Site, keys: Collection[str]) -> tuple[list[str], Report]:
     def look(key: str) -> tuple[str, Action]:
         seen = site.bucket.head(key)
         action = decide(key, known[key], seen)
+        if action == "spare":
+            action = "settled" if _is_in_its_place(site, key) else "mark"
         if action == "bare" and isinstance(seen, Marker | Object):
             site.bucket.remove_version(key, seen.version_id)
         return key, action
@@ -85,6 +95,9 @@ def _mark(site: Site, actions: Mapping[str, Action], report: Report) -> tuple[li
     return [*bared, *marked], total((report, Report(counts, tuple(failed.values()))))
 
 
-def _directories_to_page(keys: Collection[str]) -> list[str]:
-    # Of a site without pages too: this handler leaves a generated object to the page handler, which takes it away.
-    return list(dict.fromkeys(directory for directory, name in map(split, keys) if name == INDEX_NAME))
+def _directories_to_page(site: Site, keys: Collection[str]) -> list[str]:
+    # Of a site without pages or redirects too: this handler leaves a generated object to the page handler, which takes
+    # it away.
+    pages = (directory for directory, name in map(split, keys) if name == INDEX_NAME)
+    redirects = subdirectories_among(site.index, keys, site.parallel) if site.descriptor.has_redirects else ()
+    return list(dict.fromkeys([*pages, *redirects]))

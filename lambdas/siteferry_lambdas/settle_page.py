@@ -1,50 +1,41 @@
-"""What a page job does (rule 2): a directory without an index file of its own gets a page.
+"""What a page job does (rule 2): a directory without an index file of its own gets a page, and its key a redirect.
 
-An own index file always wins. The page is written by compare-and-set only, and never over what a user published; this
+A file of a user's always wins. Both are written by compare-and-set only, and never over what a user published; this
 handler neither puts nor removes a delete marker: with a stale view it would bare an object whose delete is done.
 """
 
-import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from siteferry_contract.copy_rules import is_reserved_directory
+from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.job import Job, make_jobs
-from siteferry_contract.keys import INDEX_NAME, index_key, root_directory
-from siteferry_contract.leaf import FileEntry
-from siteferry_contract.objects import GENERATED, GENERATED_PAGE
-from siteferry_lambdas.errors import ChangedError, MissingLeafError, UnsettledError
+from siteferry_contract.keys import INDEX_NAME, index_key, root_directory, split
+from siteferry_contract.leaf import FileEntry, Leaf
+from siteferry_contract.objects import GENERATED_PAGE, GENERATED_REDIRECT
+from siteferry_lambdas.errors import MissingLeafError, UnsettledError
+from siteferry_lambdas.generated import Generated, settle_generated
 from siteferry_lambdas.lookup import entries_of
 from siteferry_lambdas.mirror import duplicates_of, mirror_all
-from siteferry_lambdas.ports import Object, Seen, Site
+from siteferry_lambdas.ports import Site
+from siteferry_lambdas.redirect import render_redirect
 from siteferry_lambdas.rendering import render
 from siteferry_lambdas.report import Report, caught, total
 
 PASSES: Final = 6
 """Of one attempt. Handing the job back to its queue is as good as one more."""
 
-FINGERPRINT: Final = "siteferry-fingerprint"
-"""User metadata of a page: hash of bytes and headers. An ETag is no hash of the bytes in an encrypted bucket."""
-
-_HEADERS: Final = {
-    "content-type": "text/html; charset=utf-8",
-    # Browsers cannot be invalidated, so they ask again after a minute; CloudFront is, so it may keep it for a day.
-    "cache-control": "public, max-age=60, s-maxage=86400",
-}
-
 
 @dataclass(frozen=True, slots=True)
-class _Page:
-    body: bytes
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        digest = hashlib.sha256(repr(sorted(_HEADERS.items())).encode() + b"\0" + self.body)
-        return {GENERATED: GENERATED_PAGE, FINGERPRINT: digest.hexdigest()}
+class _Settled:
+    report: Report
+    redirects: bool
+    """Whether a redirect is at the directory's key."""
 
 
 def handle_page(site: Site, job: Job) -> Report:
-    """Settle each directory's page, mirror it, invalidate it. Directories of duplicates get no page of their own."""
+    """Settle each directory's page and redirect, mirror them, invalidate them. Those of duplicates are duplicates."""
     own = site.descriptor
     root = root_directory(own.prefix)
     directories = [
@@ -53,58 +44,80 @@ def handle_page(site: Site, job: Job) -> Report:
         if directory == root or not is_reserved_directory(directory.removeprefix(own.prefix), own.copy_rules)
     ]
 
-    def one(directory: str) -> Report:
+    def one(directory: str) -> _Settled:
         return settle(site, directory)
 
-    results = site.parallel(caught(one), directories)
-    report = total(Report(failures=(result,)) if isinstance(result, Exception) else result for result in results)
-    keys = [index_key(directory) for directory in directories]
-    pairs = [(key, duplicate) for key in keys for duplicate in duplicates_of(key, own)]
-    report += mirror_all(site, pairs)
-    changed = [*keys, *(duplicate for _, duplicate in pairs)]
+    results = dict(zip(directories, site.parallel(caught(one), directories), strict=True))
+    report = total(
+        Report(failures=(result,)) if isinstance(result, Exception) else result.report for result in results.values()
+    )
+    # Where no redirect belongs there may have been one until now. A new one takes the place of nothing, or of a file
+    # whose own delete job invalidates it.
+    lost = [directory for directory, result in results.items() if _may_have_lost_its_redirect(own, directory, result)]
+    pages = [index_key(directory) for directory in directories]
+    mirrored = dict.fromkeys([*pages, *lost, *filter(own.has_redirect, directories)])
+    report += mirror_all(site, ((key, duplicate) for key in mirrored for duplicate in duplicates_of(key, own)))
+    changed = [*pages, *lost]
+    changed += [duplicate for key in changed for duplicate in duplicates_of(key, own)]
     site.queues.send(make_jobs("invalidate", changed, site=own.site, run=job.run))
     return report.checked()
 
 
-def settle(site: Site, directory: str) -> Report:
+def settle(site: Site, directory: str) -> _Settled:
     """Repeat: read the index, then S3, then act; until a pass finds nothing to do, or UnsettledError."""
     report = Report()
     for _ in range(PASSES):
-        done = _one_pass(site, directory)
+        done, redirects = _one_pass(site, directory)
         if done is None:
-            return report
+            return _Settled(report, redirects)
         report += done
     raise UnsettledError(f"the page of directory {directory!r}", PASSES)
 
 
-def _one_pass(site: Site, directory: str) -> Report | None:
-    """Make one pass; None: it found nothing to do."""
+def _one_pass(site: Site, directory: str) -> tuple[Report | None, bool]:
+    """Make one pass, None: it found nothing to do; and tell whether a redirect belongs at the directory's key."""
     leaves = site.index.directory(directory)
     if not leaves:
         raise MissingLeafError(f"directory {directory!r}")
+    page, redirect = _page(site, directory, leaves), _redirect(site, directory, leaves)
+    steps = {"Pages": (page, settle_generated(site.bucket, index_key(directory), page))}
+    if site.descriptor.may_have_redirect(directory):
+        steps["Redirects"] = (redirect, settle_generated(site.bucket, directory, redirect))
+    if all(step == "nothing" for _, step in steps.values()):
+        return None, redirect is not None
+    counts = {
+        f"{what}{'Written' if wanted else 'Removed'}": 1 for what, (wanted, step) in steps.items() if step == "done"
+    }
+    return Report(counts), redirect is not None
+
+
+def _page(site: Site, directory: str, leaves: Sequence[Leaf]) -> Generated | None:
+    """Give the page that belongs into a directory, if one does."""
+    own = site.descriptor
     entries = tuple(entries_of(leaves))
     live = any(isinstance(entry, FileEntry) and entry.name == INDEX_NAME for entry in entries)
-    wanted = None
-    if site.descriptor.directory_pages and not live and not all(leaf.gone for leaf in leaves):
-        own_root = root_directory(site.descriptor.prefix)
-        name = "" if directory == own_root else directory.removeprefix(site.descriptor.prefix)
-        wanted = _Page(render(name, entries))
-    key = index_key(directory)
-    seen = site.bucket.head(key)
-    if wanted is not None:
-        return _write(site, key, wanted, seen)
-    if isinstance(seen, Object) and seen.generated:
-        site.bucket.remove_version(key, seen.version_id)
-        return Report({"PagesRemoved": 1})
-    return None
-
-
-def _write(site: Site, key: str, page: _Page, seen: Seen) -> Report | None:
-    metadata = page.metadata
-    if isinstance(seen, Object) and (not seen.generated or dict(seen.metadata) == metadata):
+    if live or not own.directory_pages or _is_gone(leaves):
         return None
-    try:
-        site.bucket.put(key, page.body, headers=_HEADERS, metadata=metadata, over=seen)
-    except ChangedError:
-        return Report()
-    return Report({"PagesWritten": 1})
+    name = "" if directory == root_directory(own.prefix) else directory.removeprefix(own.prefix)
+    return Generated(GENERATED_PAGE, render(name, entries))
+
+
+def _redirect(site: Site, directory: str, leaves: Sequence[Leaf]) -> Generated | None:
+    """Give the redirect that belongs at a directory's key, if one does."""
+    if not site.descriptor.has_redirect(directory) or _is_gone(leaves):
+        return None
+    parent, name = split(directory)
+    leaf = site.index.leaf_for(parent, name)
+    if leaf is None:
+        raise MissingLeafError(f"key {directory!r}")
+    return None if leaf.file(name) is not None else Generated(GENERATED_REDIRECT, render_redirect(name))
+
+
+def _is_gone(leaves: Sequence[Leaf]) -> bool:
+    return all(leaf.gone for leaf in leaves)
+
+
+def _may_have_lost_its_redirect(own: Descriptor, directory: str, result: _Settled | Exception) -> bool:
+    if isinstance(result, Exception):
+        return own.has_redirect(directory)
+    return not result.redirects and (own.has_redirect(directory) or "RedirectsRemoved" in result.report.counts)

@@ -211,11 +211,12 @@ def live_keys(site: Any) -> set[str]:
 
 
 def assert_published(site: Any, copies: Mapping[str, str]) -> None:
-    """Assert that what is live is the tree, its duplicates and its directory pages, exactly, as a viewer sees it."""
+    """Assert that what is live is the tree, its duplicates, pages and redirects, exactly, as a viewer sees it."""
     root = Path(site.root)
     files, directories = tree_files(root), tree_directories(root)
     pages = {f"{key}/index.html" if key else "index.html" for key in directories} - files.keys()
-    expected = files.keys() | pages
+    redirects = directories.keys() - {""} - files.keys()
+    expected = files.keys() | pages | redirects
     for source, destination in copies.items():
         expected |= {destination + key.removeprefix(source) for key in expected if key.startswith(source)}
     live = live_keys(site)
@@ -228,6 +229,9 @@ def assert_published(site: Any, copies: Mapping[str, str]) -> None:
             return "" if body == files[key] else f"{key!r}: {len(body)} other bytes"
         original = next((s + key.removeprefix(d) for s, d in copies.items() if key.startswith(d)), key)
         got = site.get(quote(key))
+        if original in redirects:
+            leads = got.status, unquote(got.headers.get("Location", ""))
+            return "" if leads == (301, f"/{key}/") else f"{key!r}: {leads}"
         if got.status != 200:
             return f"{key!r}: {got.status}"
         if original in files:

@@ -45,6 +45,11 @@ class Answer:
     body: bytes
 
 
+class _Unfollowed(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """One site of the stack, as its ready line tells it, and what a test does with one."""
@@ -65,10 +70,10 @@ class Site:
         return clean_environment() | dict(self.facts["agent_env"])
 
     def get(self, target: str, method: str = "GET") -> Answer:
-        """Fetch a percent-encoded target (without its leading slash) as a viewer."""
+        """Fetch a percent-encoded target (without its leading slash) as a viewer; a redirect is not followed."""
         request = urllib.request.Request(self.distribution_url + target, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.build_opener(_Unfollowed).open(request, timeout=30) as answer:
                 return Answer(answer.status, dict(answer.headers), answer.read())
         except urllib.error.HTTPError as error:
             with error:

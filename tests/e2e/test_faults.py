@@ -63,11 +63,11 @@ def test_a_sync_through_a_failing_network_ends_complete_or_is_completed(subjects
 
 
 def _versions(site: Any, prefix: str = "") -> "Counter[str]":
-    """Count the versions of each file, or of each duplicate; delete markers too. Pages are left out."""
+    """Count the versions of each file, or of each duplicate; delete markers too. Pages and redirects are left out."""
     found: Counter[str] = Counter()
     for page in site.client("s3").get_paginator("list_object_versions").paginate(Bucket=site.bucket, Prefix=prefix):
         found.update(item["Key"] for name in ("Versions", "DeleteMarkers") for item in page.get(name, []))
     for key in list(found):
-        if key.endswith("index.html") or key.startswith("mirror/") != bool(prefix):
+        if not key.endswith(".txt") or key.startswith("mirror/") != bool(prefix):
             del found[key]
     return found

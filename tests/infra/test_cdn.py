@@ -20,14 +20,26 @@ def test_the_distribution_serves_https_compressed_with_directory_urls(stack: Syn
     behavior = config["DefaultCacheBehavior"]
     assert behavior["ViewerProtocolPolicy"] == "redirect-to-https"
     assert behavior["Compress"] is True
-    assert [f["EventType"] for f in behavior["FunctionAssociations"]] == ["viewer-request"]
+    assert [f["EventType"] for f in behavior["FunctionAssociations"]] == ["viewer-request", "viewer-response"]
     assert config["DefaultRootObject"] == "index.html"
     assert config["HttpVersion"] == "http2and3"
     (origin,) = config["Origins"]
     assert "OriginAccessControlId" in origin
-    (function,) = stack.properties("AWS::CloudFront::Function")
-    assert function["FunctionConfig"]["Runtime"] == "cloudfront-js-2.0"
-    assert function["AutoPublish"] is True
+    for function in stack.properties("AWS::CloudFront::Function"):
+        assert function["FunctionConfig"]["Runtime"] == "cloudfront-js-2.0"
+        assert function["AutoPublish"] is True
+
+
+def test_what_is_missing_is_404_for_ten_seconds(stack: Synthesized) -> None:
+    """With the site's own page, and no longer than that, so that a new file is soon seen."""
+    (resource,) = stack.properties("AWS::CloudFront::Distribution")
+    (error,) = resource["DistributionConfig"]["CustomErrorResponses"]
+    assert error == {
+        "ErrorCode": 404,
+        "ResponseCode": 404,
+        "ResponsePagePath": "/404.html",
+        "ErrorCachingMinTTL": 10,
+    }
 
 
 def test_the_url_is_the_path_that_an_ftp_user_sees(stacks: dict[str, Synthesized]) -> None:

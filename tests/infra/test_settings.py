@@ -33,6 +33,8 @@ def test_a_site_needs_no_more_than_a_name() -> None:
         encoding="latin-1",
         copy_rules=(),
         directory_pages=True,
+        directory_redirects="exact",
+        error_page="404.html",
         header_rules=(),
         invalidation="paths",
         invalidation_window=2,
@@ -51,6 +53,8 @@ def test_every_setting_arrives() -> None:
         encoding = "utf-8"
         copy_rules = [{{ from = "docs/", to = "mirror/docs/" }}, {{ from = "", to = "all/" }}]
         directory_pages = false
+        directory_redirects = "by-extension"
+        error_page = "errors/404.html"
         header_rules = [{{ match = "*.html", headers = {{ Cache-Control = "max-age=60", x-amz-meta-team = "a" }} }}]
         invalidation = "paths"
         invalidation_window = 5
@@ -66,6 +70,8 @@ def test_every_setting_arrives() -> None:
         encoding="utf-8",
         copy_rules=(CopyRule("docs/", "mirror/docs/"), CopyRule("", "all/")),
         directory_pages=False,
+        directory_redirects="by-extension",
+        error_page="errors/404.html",
         header_rules=(HeaderRule("*.html", {"cache-control": "max-age=60", "x-amz-meta-team": "a"}),),
         invalidation="paths",
         invalidation_window=5,
@@ -107,6 +113,9 @@ def test_sites_keep_their_order() -> None:
         ("invalidation_window = 0", "invalidation_window", ["use 1 to 300 seconds"]),
         ("invalidation_window = 301", "invalidation_window", ["use 1 to 300 seconds"]),
         ("invalidation_window = 2.5", "invalidation_window", ["2.5 (a float) is not an integer"]),
+        ('directory_redirects = "no"', "directory_redirects", ["'no' is unknown", 'use "exact"']),
+        ('error_page = "/404.html"', "error_page", ["cannot be the path of an error page", "without a leading slash"]),
+        ('error_page = "a/../404.html"', "error_page", ["cannot be the path of an error page"]),
         ('invalidation = "tags"', "invalidation", ['"tags" is not offered yet', 'use "paths"']),
         ('invalidation = "all"', "invalidation", ["'all' is unknown", 'use "paths"']),
         ('alarm_email = "ops"', "alarm_email", ["'ops' is no e-mail address"]),

@@ -11,6 +11,7 @@ from siteferry_contract.copy_rules import is_reserved
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.keys import UnpublishableNameError, decode_name, encode_name, index_key, join, root_directory
 from siteferry_contract.leaf import Entry, FileEntry, SubdirectoryEntry
+from siteferry_lambdas.redirect import render_redirect
 from siteferry_lambdas.rendering import render
 from tests.simulation.disk import Disk
 from tests.simulation.table import Table
@@ -26,7 +27,7 @@ class Expected:
     """Directory key to entries. Raw names stand in all of them."""
 
     def pages(self, own: Descriptor) -> Iterator[tuple[str, bytes]]:
-        """Give the pages of directories that have no index file of their own."""
+        """Give the pages of directories that have no index file of their own, and the redirects of all."""
         root = root_directory(own.prefix)
         for directory, entries in self.directories.items():
             if own.directory_pages and index_key(directory) not in self.files:
@@ -34,6 +35,8 @@ class Expected:
                     index_key(directory),
                     render("" if directory == root else directory.removeprefix(own.prefix), entries),
                 )
+            if own.has_redirect(directory) and directory not in self.files:
+                yield directory, render_redirect(directory.rpartition("/")[2])
 
 
 def expect(disk: Disk, own: Descriptor, globs: Sequence[str], table: Table) -> Expected:

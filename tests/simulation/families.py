@@ -39,6 +39,8 @@ class _Names:
         key = prefix + path.decode()
         self.key = re.escape(key) + r"\b"
         self.name = re.escape(key.rpartition("/")[2])
+        self.beneath = path + b"/a.txt"
+        """Where the path is a directory's."""
         self.directory = re.escape(key.rpartition("/")[0])
         self.duplicate_path = DUPLICATED.destination.encode() + path.removeprefix(DUPLICATED.source.encode())
         self.duplicate = re.escape(prefix + self.duplicate_path.decode()) + r"\b"
@@ -229,8 +231,8 @@ def _put_of_a_dead_agent(names: _Names, _: random.Random) -> Family:
 
 
 def _crash_under_new_rules(names: _Names, rng: random.Random) -> Family:
-    """The agent dies while it puts what has other headers by now."""
-    steer = Steer(AGENT, "^PUT ", "crash", after=("header rules . are deployed",))
+    """The agent dies while it gives published objects other headers."""
+    steer = Steer(AGENT, "^other headers ", "crash", after=("header rules . are deployed",))
     later = names.edit("visit", cue="header rules . are deployed then nothing to do")
     return Family((names.edit("write"), later), (steer,), {"rules": ((30 + 30 * rng.random(), rng.choice((1, 2))),)})
 
@@ -246,6 +248,24 @@ def _unmounted(names: _Names, _: random.Random) -> Family:
     """The root's file system is not there for a while."""
     edits = names.edit("write"), names.edit("unmount", cue=names.published()), names.edit("mount", cue="ends: ")
     return Family(edits, ())
+
+
+def _directory_for_a_file(names: _Names, _: random.Random) -> Family:
+    """A directory takes the place of a file, and its redirect is made before the file's delete is done."""
+    edits = names.edit("write"), names.edit("delete", cue=names.published()), names.edit("write", path=names.beneath)
+    held = names.late_mark(f"^page handler .*has done page .*{names.key}")
+    return Family(edits, (held,), {"redirects": True})
+
+
+def _file_for_a_directory(names: _Names, _: random.Random) -> Family:
+    """A file takes the place of a directory of which somebody has the redirect in the cache."""
+    edits = (
+        names.edit("write", path=names.beneath),
+        names.edit("visit", cue=f"has put page {names.key}$"),
+        names.edit("remove tree", cue="visits "),
+        names.edit("write", 1),
+    )
+    return Family(edits, (), {"redirects": True})
 
 
 FAMILIES: Final[Mapping[str, tuple[Callable[[_Names, random.Random], Family], tuple[bytes, ...]]]] = {
@@ -270,6 +290,8 @@ FAMILIES: Final[Mapping[str, tuple[Callable[[_Names, random.Random], Family], tu
     "much is gone": (_much_is_gone, FILES),
     "unmounted": (_unmounted, FILES),
     "late copy": (_late_copy, (b"docs/a.txt",)),
+    "directory for a file": (_directory_for_a_file, (b"x", b"docs/s")),
+    "file for a directory": (_file_for_a_directory, (b"x", b"docs/s")),
 }
 """With the files that it may be about."""
 

@@ -88,6 +88,7 @@ def _draw(seed: int, *, story: bool) -> Schedule:
         audits=0.0,
         excludes=(),
         small=0,
+        redirects=False,
     )
 
 
@@ -111,4 +112,5 @@ def _settings(rng: random.Random) -> dict[str, Any]:
         "audits": rng.choice((0.0, 0.0, 0.0, 0.3)),
         "excludes": changes(len(EXCLUDES)),
         "small": rng.choice((0, 0, 0, 1, 2, 3)),
+        "redirects": rng.random() < 0.6,
     }

@@ -65,8 +65,9 @@ class Operator:
         self._done("header rules changed", f"header rules {number} are deployed")
 
     def _reform(self, number: int) -> None:
-        copy_rules, pages = REFORMS[number]
-        self.cloud.deploy(replace(self.cloud.descriptor, copy_rules=copy_rules, directory_pages=pages))
+        rules, pages, redirects = REFORMS[number]
+        own = self.cloud.descriptor
+        self.cloud.deploy(replace(own, copy_rules=rules, directory_pages=pages, directory_redirects=redirects))
         self._done("copy rules or pages changed", f"copy rules and pages {number} are deployed")
 
     def _configure(self, number: int) -> None:

@@ -54,6 +54,7 @@ class Schedule:
     prefix: str
     encoding: Encoding
     pages: bool
+    redirects: bool
     redrives: bool
     outage: tuple[float, float]
     """Seconds from the begin: when handlers reach nothing."""
@@ -66,7 +67,7 @@ class Schedule:
     rules: tuple[tuple[float, int], ...]
     """When other header rules are deployed, in seconds from the begin, and which of `HEADER_RULES`."""
     reforms: tuple[tuple[float, int], ...]
-    """When other copy rules are deployed, or directory pages are turned on or off, and which of `REFORMS`."""
+    """When other copy rules are deployed, or pages or redirects are turned on or off, and which of `REFORMS`."""
     meddling: tuple[float, ...]
     """When somebody changes the bucket behind the site's back."""
     audits: float

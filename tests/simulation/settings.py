@@ -15,16 +15,17 @@ from siteferry_contract.copy_rules import CopyRule
 from siteferry_contract.descriptor import Descriptor, HeaderRule
 from siteferry_contract.job import JOB_KINDS
 from siteferry_contract.keys import Encoding
+from siteferry_contract.redirects import Redirects
 
 COPY_RULES: Final = (CopyRule("docs/", "mirror/docs/"),)
-REFORMS: Final = (
-    (COPY_RULES, True),
-    (COPY_RULES, False),
-    ((), True),
-    ((CopyRule("docs/", "x/"), CopyRule("d/e/", "mirror/")), True),
-    ((CopyRule("", "mirror/"),), True),
+REFORMS: Final[tuple[tuple[tuple[CopyRule, ...], bool, Redirects], ...]] = (
+    (COPY_RULES, True, "exact"),
+    (COPY_RULES, False, "exact"),
+    ((), True, "none"),
+    ((CopyRule("docs/", "x/"), CopyRule("d/e/", "mirror/")), True, "none"),
+    ((CopyRule("", "mirror/"),), True, "exact"),
 )
-"""Copy rules, and whether there are directory pages. What is published already an audit goes through."""
+"""Copy rules, whether there are directory pages, and which redirects. An audit goes through what is there already."""
 HEADER_RULES: Final = (
     (HeaderRule("*.html", {"cache-control": "max-age=60"}),),
     (HeaderRule("*.html", {"cache-control": "max-age=5"}), HeaderRule("docs/*", {"content-language": "en"})),
@@ -36,7 +37,9 @@ PERCENT: Final = 10.0
 """Of a site, that may be deleted within a day without a person's word."""
 
 
-def describe_site(prefix: str, *, pages: bool, encoding: Encoding = "latin-1", rules: int = 0) -> Descriptor:
+def describe_site(
+    prefix: str, *, pages: bool, redirects: bool = False, encoding: Encoding = "latin-1", rules: int = 0
+) -> Descriptor:
     """Give the descriptor of the simulated site."""
     return Descriptor(
         site="www",
@@ -51,6 +54,7 @@ def describe_site(prefix: str, *, pages: bool, encoding: Encoding = "latin-1", r
         directory_pages=pages,
         copy_rules=COPY_RULES,
         header_rules=HEADER_RULES[rules],
+        directory_redirects="exact" if redirects else "none",
     )
 
 

@@ -78,7 +78,9 @@ class World:
         self.cloud = Cloud(
             self.scheduler,
             self.requests,
-            describe_site(schedule.prefix, pages=schedule.pages, encoding=schedule.encoding),
+            describe_site(
+                schedule.prefix, pages=schedule.pages, redirects=schedule.redirects, encoding=schedule.encoding
+            ),
             counts,
             rng,
             schedule,

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import siteferry_lambdas.settle_delete as deleting
+import siteferry_lambdas.settle_page as paging
 from siteferry.commit import Edited
 from siteferry.outbox import Outbox
 from siteferry_contract.job import Job, JobKind, encode_job
@@ -86,3 +87,13 @@ def re_adds() -> Patches:
 def delete_index() -> Patches:
     """The delete of an index file does not end with a page job."""
     return [patch.object(deleting, "_directories_to_page", lambda *_: [])]
+
+
+def delete_redirect() -> Patches:
+    """The delete of a file in whose place a directory is does not end with a page job."""
+    return [patch.object(deleting, "subdirectories_among", lambda *_: [])]
+
+
+def lost_redirect() -> Patches:
+    """Where no redirect belongs any more, it is not invalidated."""
+    return [patch.object(paging, "_may_have_lost_its_redirect", lambda *_: False)]

@@ -29,8 +29,9 @@ def loop() -> Patches:
     def settle(site: Site, keys: Iterable[str]) -> Report:
         return deleting._one_pass(site, list(dict.fromkeys(keys)))[1]
 
-    def settle_page(site: Site, directory: str) -> Report:
-        return paging._one_pass(site, directory) or Report()
+    def settle_page(site: Site, directory: str) -> paging._Settled:
+        done, redirects = paging._one_pass(site, directory)
+        return paging._Settled(done or Report(), redirects)
 
     return [patch.object(deleting, "settle", settle), patch.object(paging, "settle", settle_page)]
 
@@ -53,7 +54,7 @@ def unmark_delete() -> Patches:
     """The page handler removes delete markers too."""
     real = paging._one_pass
 
-    def one_pass(site: Site, directory: str) -> Report | None:
+    def one_pass(site: Site, directory: str) -> tuple[Report | None, bool]:
         key = index_key(directory)
         leaves = site.index.directory(directory)
         live = any(
@@ -62,7 +63,7 @@ def unmark_delete() -> Patches:
         seen = site.bucket.head(key)
         if live and isinstance(seen, Marker):
             site.bucket.remove_version(key, seen.version_id)
-            return Report({"Bared": 1})
+            return Report({"Bared": 1}), False
         return real(site, directory)
 
     return [patch.object(paging, "_one_pass", one_pass)]
@@ -72,9 +73,9 @@ def ungenerate() -> Patches:
     """A generated object over a live key stays."""
     real = paging._one_pass
 
-    def one_pass(site: Site, directory: str) -> Report | None:
+    def one_pass(site: Site, directory: str) -> tuple[Report | None, bool]:
         leaf = site.index.leaf_for(directory, "index.html")
-        return None if leaf and leaf.file("index.html") else real(site, directory)
+        return (None, False) if leaf and leaf.file("index.html") else real(site, directory)
 
     bare = _deciding(lambda _, seen, action: "settled" if action == "bare" and isinstance(seen, Object) else action)
     return [*bare, patch.object(paging, "_one_pass", one_pass)]
@@ -99,12 +100,12 @@ def foreign() -> Patches:
 
     real_page = paging._one_pass
 
-    def page_pass(site: Site, directory: str) -> Report | None:
+    def page_pass(site: Site, directory: str) -> tuple[Report | None, bool]:
         try:
             return real_page(site, directory)
         except StoreError as error:
             if "another's" in str(error):
-                return None
+                return None, False
             raise
 
     return [

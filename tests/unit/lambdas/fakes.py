@@ -11,6 +11,7 @@ from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.job import JOB_KINDS, Job, JobKind
 from siteferry_contract.leaf import Entry, FileEntry, Leaf, SubdirectoryEntry, sorted_entries
 from siteferry_contract.objects import GENERATED, GENERATED_PAGE
+from siteferry_contract.redirects import Redirects
 from siteferry_lambdas.errors import ChangedError, StoreError
 from siteferry_lambdas.ports import Marker, Nothing, Object, Seen, Site
 
@@ -217,7 +218,9 @@ class Memory:
         return self.bucket.log
 
 
-def memory_site(*rules: CopyRule, prefix: str = "", directory_pages: bool = True) -> Memory:
+def memory_site(
+    *rules: CopyRule, prefix: str = "", directory_pages: bool = True, directory_redirects: Redirects = "none"
+) -> Memory:
     """Make a site."""
     descriptor = Descriptor(
         site="www",
@@ -231,6 +234,7 @@ def memory_site(*rules: CopyRule, prefix: str = "", directory_pages: bool = True
         domain="d1.test",
         directory_pages=directory_pages,
         copy_rules=rules,
+        directory_redirects=directory_redirects,
     )
     index, bucket, cdn = MemoryIndex(), MemoryBucket(), MemoryCdn()
     queues = MemoryQueues(bucket.log)

@@ -64,13 +64,35 @@ def test_a_generated_page_over_a_dead_index_is_spared() -> None:
     assert memory.queues.names("page") == ["docs"]
 
 
-def test_generated_counts_only_where_pages_are_made() -> None:
-    """Metadata on any other key makes nothing immune to a delete."""
+def test_generated_counts_only_where_something_is_generated() -> None:
+    """Metadata on a key that is neither a page's nor a directory's makes nothing immune to a delete."""
     memory = memory_site()
     memory.index.has("docs", "b")
     memory.bucket.user_puts("docs/a", b"a", metadata=PAGE)
     handle_delete(memory.site, job("delete", "docs/a"))
     assert memory.bucket.current("docs/a") is None
+
+
+def test_a_redirect_is_left_to_the_page_handler() -> None:
+    """The delete of a file in whose place a directory came spares the redirect, and has it made after any marker."""
+    for over in (None, b"file"):
+        memory = memory_site(directory_redirects="exact")
+        memory.index.has("", "b", subdirectories=["docs"])
+        memory.bucket.user_puts("docs", b"redirect", metadata=PAGE)
+        if over:
+            memory.bucket.user_puts("docs", over)
+        handle_delete(memory.site, job("delete", "docs"))
+        assert memory.bucket.current("docs") == (None if over else b"redirect")
+        assert memory.queues.names("page") == ["docs"]
+
+
+def test_a_directory_in_another_leaf_gets_its_redirect_too() -> None:
+    """Between a name and the same name with a slash others are sorted, and a leaf may begin there."""
+    memory = memory_site(directory_redirects="exact")
+    memory.index.has_leaf("", "", [file("a")])
+    memory.index.has_leaf("", "docs.", [SubdirectoryEntry("docs")])
+    handle_delete(memory.site, job("delete", "docs"))
+    assert memory.queues.names("page") == ["docs"]
 
 
 def test_a_missing_leaf_is_an_error_and_never_a_delete() -> None:

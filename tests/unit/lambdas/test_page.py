@@ -130,6 +130,84 @@ def test_a_directory_that_is_gone_loses_its_page() -> None:
     assert memory.queues.names("invalidate") == [INDEX]
 
 
+def _redirecting(*rules: CopyRule, prefix: str = "") -> Memory:
+    return memory_site(*rules, prefix=prefix, directory_redirects="exact")
+
+
+@pytest.mark.parametrize("own_index", [False, True])
+def test_a_directory_gets_a_redirect_at_its_key(own_index: bool) -> None:
+    """With an index file of its own or without, `/docs` leads to `/docs/`; a repeated job writes nothing."""
+    memory = _redirecting()
+    memory.index.has("", "a", subdirectories=["docs"])
+    memory.index.has("docs", "index.html" if own_index else "a.txt")
+    handle_page(memory.site, job("page", "docs"))
+    assert "url=./docs/" in _page(memory, "docs")
+    assert memory.bucket.versions["docs"][-1].metadata["siteferry-generated"] == "directory-redirect"
+    before = list(memory.bucket.changes)
+    handle_page(memory.site, job("page", "docs"))
+    assert memory.bucket.changes == before
+    assert set(memory.queues.names("invalidate")) == {INDEX}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "directory"), [("", ""), ("p/", "p"), ("", "docs/index.html"), ("", "mirror/docs/x")]
+)
+def test_some_directories_have_no_redirect(prefix: str, directory: str) -> None:
+    """Neither the root, nor a directory where its parent's page is, nor one of duplicates."""
+    memory = _redirecting(CopyRule("docs/", "mirror/docs/"), prefix=prefix)
+    memory.index.has(directory, "a")
+    handle_page(memory.site, job("page", directory))
+    assert directory not in memory.bucket.versions
+
+
+def test_a_file_wins_over_the_redirect_of_a_directory_with_its_key() -> None:
+    """What a user published is never written over, live or not yet deleted; a redirect over a live file goes."""
+    for live in (True, False):
+        memory = _redirecting()
+        memory.index.has("", *(["docs"] if live else []), subdirectories=["docs"])
+        memory.index.has("docs", "index.html")
+        memory.bucket.user_puts("docs", b"mine")
+        if live:
+            memory.bucket.user_puts("docs", b"redirect", metadata=PAGE)
+        handle_page(memory.site, job("page", "docs"))
+        assert memory.bucket.current("docs") == b"mine"
+        assert ("docs" in memory.queues.names("invalidate")) is live
+
+
+def test_a_directory_that_is_gone_loses_its_redirect() -> None:
+    """It goes by version id, and is invalidated at every attempt: an earlier one may have removed it and crashed."""
+    memory = _redirecting()
+    memory.index.has("", "a")
+    memory.index.has("docs", gone=True)
+    memory.bucket.user_puts("docs", b"redirect", metadata=PAGE)
+    for _ in range(2):
+        handle_page(memory.site, job("page", "docs"))
+        assert memory.bucket.current("docs") is None
+        assert "docs" in memory.queues.names("invalidate")
+        memory.queues.jobs.clear()
+    assert memory.bucket.did("mark") == []
+
+
+def test_a_redirect_of_a_site_that_has_none_any_more_is_removed() -> None:
+    """Switching redirects off takes them away, one page job a directory."""
+    memory = memory_site()
+    memory.index.has("docs", "a.txt")
+    memory.bucket.user_puts("docs", b"redirect", metadata=PAGE)
+    handle_page(memory.site, job("page", "docs"))
+    assert memory.bucket.current("docs") is None
+    assert "docs" in memory.queues.names("invalidate")
+
+
+def test_a_redirect_is_duplicated_like_any_source() -> None:
+    """It is relative, so that the duplicate leads to the duplicate of the directory."""
+    memory = _redirecting(CopyRule("docs/", "mirror/docs/"))
+    memory.index.has("docs", "a", subdirectories=["sub"])
+    memory.index.has("docs/sub", "a")
+    handle_page(memory.site, job("page", "docs/sub"))
+    assert memory.bucket.current("mirror/docs/sub") == memory.bucket.current("docs/sub")
+    assert "url=./sub/" in _page(memory, "mirror/docs/sub")
+
+
 def test_without_directory_pages_they_are_only_removed() -> None:
     """Switching pages off takes them away, one page job a directory."""
     memory = memory_site(directory_pages=False)
