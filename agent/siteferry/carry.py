@@ -50,7 +50,7 @@ class Carrier:
         objects = p.services.objects  # before anything is opened: it may not be reachable
         p.cache.set_version(None)
         summary.run = control.open_run(
-            Applied.of(p.descriptor).with_rules_of(control.head.applied),
+            Applied.of(p.descriptor).with_rules_of(control.head.applied).with_derived_of(control.head.applied),
             deletes=plan.totals.deletes,
             forget_deletes=comparison.approved,
         )
@@ -79,8 +79,10 @@ class Carrier:
         """Give an outbox for the jobs of the run."""
         return Outbox(self.parts.services.queues, self.parts.descriptor, summary.run or 0)
 
-    def end(self, effects: Effects, comparison: Comparison, summary: Summary, *, closed: bool) -> None:
-        """Close the run, or leave it open for recovery."""
+    def end(
+        self, effects: Effects, comparison: Comparison, summary: Summary, *, closed: bool, derived: bool = False
+    ) -> None:
+        """Close the run, or leave it open for recovery; `derived`: it went through what the Lambdas make, too."""
         p, control = self.parts, self.tenancy.control
         summary.closed = closed
         if comparison.approved and not summary.stopped:
@@ -90,6 +92,8 @@ class Carrier:
         applied = Applied.of(p.descriptor)
         if effects.forced_left or summary.stopped or headers_left(comparison, summary):
             applied = applied.with_rules_of(control.head.applied)
+        if not derived or summary.stopped:
+            applied = applied.with_derived_of(control.head.applied)
         control.close_run(applied)
         p.cache.set_version(Version(control.head.epoch, control.head.run))
         if not summary.stopped:

@@ -34,17 +34,25 @@ class Applied:
     encoding: str
     header_rules: tuple[str, ...]
     """Every set of rules, as canonical JSON, under which an object may have been put."""
+    derived: str = ""
+    """Copy rules, pages and redirects, as canonical JSON, that what the Lambdas make was last gone through with."""
 
     @classmethod
     def of(cls, descriptor: Descriptor) -> "Applied":
         """Take it from a descriptor."""
         rules = [[rule.match, dict(sorted(rule.headers.items()))] for rule in descriptor.header_rules]
-        return cls(descriptor.prefix, descriptor.encoding, (json.dumps(rules),))
+        copies = [[rule.source, rule.destination] for rule in descriptor.copy_rules]
+        derived = [copies, descriptor.directory_pages, descriptor.directory_redirects]
+        return cls(descriptor.prefix, descriptor.encoding, (json.dumps(rules),), json.dumps(derived))
 
     def with_rules_of(self, before: "Applied | None") -> "Applied":
         """Add the rules under which objects may still be published."""
         earlier = before.header_rules if before else ()
         return replace(self, header_rules=tuple(dict.fromkeys((*earlier, *self.header_rules))))
+
+    def with_derived_of(self, before: "Applied | None") -> "Applied":
+        """Keep what the Lambdas' work was last gone through with; nothing is published before the first time."""
+        return replace(self, derived=before.derived) if before else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,7 @@ def head_to_item(head: Head) -> Item:
     if head.applied:
         item["applied_prefix"] = {"S": head.applied.prefix}
         item["applied_encoding"] = {"S": head.applied.encoding}
+        item["applied_derived"] = {"S": head.applied.derived}
         item["applied_header_rules"] = {"L": [{"S": rules} for rules in head.applied.header_rules]}
     return item
 
@@ -125,7 +134,9 @@ def item_to_head(item: Mapping[str, Any]) -> Head:
         applied = None
         if "applied_prefix" in item:
             rules = tuple(found["S"] for found in item["applied_header_rules"]["L"])
-            applied = Applied(item["applied_prefix"]["S"], item["applied_encoding"]["S"], rules)
+            applied = Applied(
+                item["applied_prefix"]["S"], item["applied_encoding"]["S"], rules, item["applied_derived"]["S"]
+            )
         return Head(
             epoch=item["epoch"]["S"],
             run=int(item["run"]["N"]),

@@ -62,6 +62,10 @@ class Look:
         ]
         return lambda key: HEADERS if any(old.settings(key) != new.settings(key) for old in earlier) else None
 
+    def other_derived(self, head: Head) -> bool:
+        """Tell whether copy rules, pages or redirects are others than what the Lambdas make was gone through with."""
+        return head.applied is not None and head.applied.derived != Applied.of(self._p.descriptor).derived
+
     def settling(self, tree: Tree) -> Settling:
         """Judge whether files are still being written."""
         p = self._p

@@ -126,7 +126,9 @@ class Mender:
                     found.resolve(key)
             extra = self._extra(head, found, adoption)
             comparison = self.look.compare(tree, plan, head, extra, summary)
-            if plan.totals.empty and head.open is None and not derived.count() and not deep:
+            through = bool(scope and scope.derived)
+            anew = through and self.look.other_derived(head)
+            if plan.totals.empty and head.open is None and not (derived.count() or deep or anew):
                 summary.left = found.count()
                 p.cache.set_version(Version(head.epoch, head.run))
                 p.cache.snapshot.end_walk(comparison.unfinished)
@@ -144,7 +146,7 @@ class Mender:
                 derived.mend(outbox, deep=deep)
                 if head.open is not None:
                     self._jobs_again(outbox, head.open)
-            self.carrier.end(effects, comparison, summary, closed=closed)
+            self.carrier.end(effects, comparison, summary, closed=closed, derived=through)
         return summary
 
     def _extra(self, head: Head, found: Disagreements, adoption: Adoption | None) -> Extra:

@@ -74,6 +74,8 @@ class Site:
             self.parts.reporter.note(
                 "an earlier run was not finished: a sync recovers it first, which may find more to do"
             )
+        if self._look.other_derived(head):
+            self.parts.reporter.note("copy rules, pages or redirects changed: a sync audits, which may find more to do")
         self._look.load_cache(head, keep=head.open is None)
         summary = Summary()
         with Tree(self.parts.config.root) as tree, Plan() as plan:
@@ -112,6 +114,9 @@ class Site:
             head = self.tenancy.acquire()
             if head.open is not None:
                 return self._mender.recover(head)
+        if self._look.other_derived(head):
+            self.parts.reporter.note("copy rules, pages or redirects changed: going through all of them")
+            return self._mender.repair(self.tenancy.acquire(), since=self.parts.state.audited_at(), deep=False)
         self._look.load_cache(head)
         summary = Summary()
         with Tree(self.parts.config.root) as tree, Plan() as plan:

@@ -86,5 +86,8 @@ class Schedule:
 
     @property
     def ends_with_an_audit(self) -> bool:
-        """Whether only an audit that mends can bring all to what it must be."""
+        """Whether only an audit that mends can bring all to what it must be.
+
+        A handler that is at work while other copy rules are deployed may still make a duplicate by those it began with.
+        """
         return bool(self.meddling or self.reforms)

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from siteferry.config import Brake
 from siteferry.errors import ConfigError, OutcomeUnknownError, RefusedError
 from siteferry.publish import TRIES
+from siteferry_contract.copy_rules import CopyRule
 from siteferry_contract.descriptor import HeaderRule
-from tests.unit.agent.fakes import World, descriptor
+from tests.unit.agent.fakes import StoredObject, World, descriptor
 
 CACHED = (HeaderRule("*.html", {"cache-control": "max-age=5", "x-amz-meta-owner": "web"}),)
 
@@ -108,6 +110,59 @@ def test_a_file_that_changed_with_the_rules_is_put_once(world: World) -> None:
     summary = world.sync()
     assert (summary.uploaded, summary.headers) == (1, 0)
     assert _cached(world) == {"a.html": "max-age=5"}
+
+
+def test_changed_copy_rules_are_gone_through(world: World) -> None:
+    """Duplicates of a rule that is gone are deleted, those of a new one made, once, by the next sync."""
+    for path in ("docs/a.txt", "docs/sub/b.txt", "other/c.txt"):
+        world.write(path, path.encode())
+    world.settle()
+    world.visit_everything()
+    world.descriptor = descriptor(copy_rules=(CopyRule("other/", "copies/"),))
+    summary = world.sync()
+    assert (summary.uploaded, summary.differences) == (0, 6)  # two files and two pages go, one of each comes
+    world.settle()
+    world.check()
+    assert "copies/c.txt" in world.objects.current
+    assert not [key for key in world.objects.current if key.startswith("mirror/")]
+    assert world.sync().run is None
+
+
+def test_deletes_of_duplicates_are_braked_too(world: World) -> None:
+    """A rule that is removed by mistake costs no more than a look: its many duplicates stay until a person approves."""
+    world.config = replace(world.config, brake=Brake(files=1))
+    for n in range(5):
+        world.write(f"docs/{n}.txt")
+    world.settle()
+    world.descriptor = descriptor(copy_rules=())
+    summary = world.sync()
+    assert (summary.held, summary.deleted) == (6, 0)
+    assert "mirror/docs/0.txt" in world.objects.current
+
+
+def test_a_dry_run_tells_of_changed_copy_rules(world: World) -> None:
+    """It says that a sync will go through them."""
+    world.write("docs/a.txt")
+    world.settle()
+    world.descriptor = descriptor(copy_rules=())
+    with world.agent() as site:
+        site.dry_run(as_json=False)
+    assert "copy rules, pages or redirects changed" in world.out.getvalue()
+
+
+def test_redirects_are_made_and_taken_away_with_the_setting(world: World) -> None:
+    """Turning them on or off sends one page job for each directory that may have one."""
+    for path in ("a.txt", "docs/b.txt", "docs/index.html/c.txt"):
+        world.write(path)
+    world.settle()
+    world.descriptor = descriptor(directory_redirects="exact")
+    world.sync()
+    assert world.jobs("page") == ["docs"]
+    world.queues.jobs.clear()
+    world.objects.current["docs"] = StoredObject(b"redirect", {}, world.clock.now(), generated=True)
+    world.descriptor = descriptor(directory_redirects="none")
+    world.sync()
+    assert world.jobs("page") == ["docs"]
 
 
 @pytest.mark.parametrize(("field", "value"), [("prefix", "other/"), ("encoding", "utf-8")])
