@@ -62,6 +62,14 @@ again, what has no file is deleted (the delete brake holds as always), duplicate
 
 exit codes: 0 nothing differs, or all was mended; 1 something differs; 3 deletes are held; others as `siteferry --help`
 """
+_REINDEX_HELP: Final = """
+
+After another layout of the pages, say. Works beside a running daemon: it only sends jobs. Only pages that differ are
+written; all are invalidated.
+
+  siteferry reindex            all of the site
+  siteferry reindex photos     photos/ and all beneath it
+"""
 _ADOPT_HELP: Final = """
 
 For a first run on a bucket that another tool filled (`aws s3 sync`, say). An object of the same size as its file, and
@@ -141,6 +149,11 @@ def _parser() -> argparse.ArgumentParser:
     adopt.add_argument("--dry-run", action="store_true", help="show the plan with its reasons; change nothing")
     adopt.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     adopt.add_argument("--quiet", action="store_true", help="print no line for a file that went well")
+    reindex = add("reindex", "publishing", "Have directory pages and redirects made again.", _REINDEX_HELP)
+    reindex.add_argument(
+        "directory", nargs="?", default="", metavar="DIRECTORY", help="only this one, and all beneath it; default: all"
+    )
+    reindex.add_argument("--json", action="store_true", help="print JSON")
     redrive = add("redrive", "letters", "Send what waits in the dead-letter queues back to be tried again.")
     redrive.epilog, redrive.formatter_class = _REDRIVE, raw
     redrive.add_argument("queue", nargs="?", choices=JOB_KINDS, help="only this queue; default: all four")

@@ -18,6 +18,8 @@ from siteferry_contract.keys import (
     decode_name,
     encode_name,
     join,
+    path_to_key,
+    root_directory,
 )
 from siteferry_contract.leaf import Entry, FileEntry, SubdirectoryEntry
 
@@ -43,6 +45,12 @@ class Naming:
     encoding: Encoding
     excludes: Excludes
     copy_rules: tuple[CopyRule, ...] = ()
+
+    def directory_key(self, path: bytes) -> str:
+        """Give the key of a directory, the root's too; raises UnpublishableNameError."""
+        if not path:
+            return root_directory(self.prefix)
+        return path_to_key(path, prefix=self.prefix, encoding=self.encoding)
 
     def may_collide(self, name: str) -> bool:
         """Tell whether another name on the host may be decoded to this one."""

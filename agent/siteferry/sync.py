@@ -9,9 +9,11 @@ from siteferry.audit import AuditTotals
 from siteferry.cache import Cache
 from siteferry.carry import Carrier, headers_left
 from siteferry.config import Config
-from siteferry.errors import StateError
+from siteferry.errors import StateError, UsageError
 from siteferry.look import Extra, Look
 from siteferry.mend import Mender
+from siteferry.names import printable
+from siteferry.outbox import Outbox
 from siteferry.parts import Parts, Services
 from siteferry.plan import Plan
 from siteferry.plan_report import print_plan
@@ -21,6 +23,7 @@ from siteferry.tenancy import Tenancy
 from siteferry.tree import Tree
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.errors import ContractError
+from siteferry_contract.keys import UnpublishableNameError
 
 T = TypeVar("T")
 
@@ -107,6 +110,29 @@ class Site:
     def look_at_adoption(self, fudge: float, *, as_json: bool) -> Summary:
         """Show what an adoption would do."""
         return self._mender.look_at_adoption(self.tenancy.look(), fudge, as_json=as_json)
+
+    def reindex(self, path: bytes) -> int:
+        """Have the pages and redirects of a directory and all beneath it made again; gives their number."""
+        p = self.parts
+        if not (p.descriptor.directory_pages or p.descriptor.has_redirects):
+            raise UsageError("this site has neither directory pages nor redirects", "infra/sites.toml turns them on")
+        head = self.tenancy.look()
+        self._look.load_cache(head)
+        try:
+            top = p.naming.directory_key(path)
+        except UnpublishableNameError as error:
+            raise UsageError(f"{printable(path)}: {error}") from error
+        if not p.cache.is_known(top):
+            raise UsageError(f"{printable(path)}: the index has no such directory", "give one that is published")
+        outbox = Outbox(p.services.queues, p.descriptor, head.run)
+        count = 0
+        for directory in p.cache.beneath(top):
+            outbox.page(directory)
+            outbox.redirect(directory)
+            outbox.flush_full()
+            count += 1
+        outbox.flush()
+        return count
 
     def _sync(self) -> Summary:
         head = self.tenancy.read()

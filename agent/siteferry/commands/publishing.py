@@ -1,8 +1,9 @@
-"""`siteferry sync`, `run`, `audit` and `adopt`: what works on a connected site."""
+"""`siteferry sync`, `run`, `audit`, `adopt` and `reindex`: what works on a connected site."""
 # ruff: noqa: T201 - printing is what they are for
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -62,6 +63,20 @@ def adopt(options: argparse.Namespace) -> int:
         with open_site(config, _reporter(options, daemon=False), HostClock.until_signalled(), to_look=True) as opened:
             return _exit(opened.site.look_at_adoption(options.fudge, as_json=options.json))
     return _one_run(options, config, lambda site: site.adopt(options.fudge))
+
+
+def reindex(options: argparse.Namespace) -> int:
+    """Have pages and redirects made again."""
+    config = load_config(options.config)
+    reporter = JsonReporter() if options.json else PlainReporter()
+    path = os.fsencode(options.directory).strip(b"/")
+    with open_site(config, reporter, HostClock.until_signalled(), to_look=True) as opened:
+        count = opened.site.reindex(b"" if path == b"." else path)
+    if options.json:
+        print(json.dumps({"directories": count}))
+    else:
+        print(f"{count} directories: their pages and redirects are being made again; only what differs is written")
+    return int(Exit.DONE)
 
 
 def _repair(options: argparse.Namespace, config: Config) -> int:

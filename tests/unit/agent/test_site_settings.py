@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from siteferry.config import Brake
-from siteferry.errors import ConfigError, OutcomeUnknownError, RefusedError
+from siteferry.errors import ConfigError, OutcomeUnknownError, RefusedError, UsageError
 from siteferry.publish import TRIES
 from siteferry_contract.copy_rules import CopyRule
 from siteferry_contract.descriptor import HeaderRule
@@ -204,3 +204,30 @@ def test_reserved_place_is_reported_and_not_published(world: World) -> None:
     summary = world.sync()
     assert (summary.uploaded, summary.problems, summary.failed) == (1, 1, 0)
     assert "mirror/docs/real.txt" not in world.objects.current
+
+
+def test_reindex_sends_a_page_job_for_each_directory(world: World) -> None:
+    """All of the site's, or those beneath one; nothing else is sent, and nothing written."""
+    for path in ("a", "docs/b", "docs/sub/c", "gone/d", "other/index.html"):
+        world.write(path)
+    world.settle()
+    shutil.rmtree(world.root / "gone")
+    world.settle()
+    for top, expected in ((b"", ["", "docs", "docs/sub", "other"]), (b"docs", ["docs", "docs/sub"])):
+        world.faults.log.clear()
+        with world.agent() as site:
+            assert site.reindex(top) == len(expected)
+        assert world.jobs("page") == expected
+        assert set(world.faults.log) == {"read_head", "send"}
+        world.queues.jobs.clear()
+
+
+@pytest.mark.parametrize(("changes", "path"), [({}, b"no\nwhere"), ({"directory_pages": False}, b"")])
+def test_reindex_of_nothing_is_refused(world: World, changes: dict[str, bool], path: bytes) -> None:
+    """A directory that is not published, or a site without pages and redirects."""
+    world.write("a")
+    world.settle()
+    world.descriptor = descriptor(**changes)
+    with world.agent() as site, pytest.raises(UsageError):
+        site.reindex(path)
+    assert world.queues.jobs == []
