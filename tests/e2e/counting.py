@@ -139,7 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
     def relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         operation = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        self.proxy.requests[operation or f"s3 {self.command}"] += 1
+        copies = "x-amz-copy-source" in self.headers
+        self.proxy.requests[operation or f"s3 {'COPY' if copies else self.command}"] += 1
         fault = self.chance.draw()
         if fault:
             self.proxy.faults[fault] += 1
@@ -152,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "slow":
             time.sleep(self.latency)
         answer, content = self._pass_on(body)
-        if self.command == "PUT" and answer.status == http.HTTPStatus.OK:
+        if self.command == "PUT" and not copies and answer.status == http.HTTPStatus.OK:
             path = unquote(urlsplit(self.path).path)
             self.proxy.puts[path] += 1
             self.proxy.unanswered[path] += fault == "cut"
