@@ -18,6 +18,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from siteferry_infra.page_template import TEMPLATE
+
 PROJECT: Final = Path(__file__).resolve().parents[2]
 PACKAGES: Final = ("siteferry_contract", "siteferry_lambdas")
 RUNTIME: Final = lambda_.Runtime.PYTHON_3_14
@@ -31,14 +33,16 @@ class BundlingError(RuntimeError):
     """The handlers' code could not be bundled; the text says what to do."""
 
 
-def handlers_code() -> lambda_.AssetCode:
-    """Give the asset with every handler in it."""
+def handlers_code(page_template: str | None = None) -> lambda_.AssetCode:
+    """Give the asset with every handler in it, and with a site's own template of directory pages if it has one."""
     requirements = locked_requirements()
     return lambda_.Code.from_asset(
         str(PROJECT / "lambdas"),
-        asset_hash=bundle_hash(PROJECT / "lambdas", requirements),
+        asset_hash=bundle_hash(PROJECT / "lambdas", requirements, page_template),
         asset_hash_type=cdk.AssetHashType.CUSTOM,
-        bundling=cdk.BundlingOptions(image=cdk.DockerImage.from_registry("unused"), local=_UvBundling(requirements)),
+        bundling=cdk.BundlingOptions(
+            image=cdk.DockerImage.from_registry("unused"), local=_UvBundling(requirements, page_template)
+        ),
     )
 
 
@@ -59,8 +63,8 @@ def locked_requirements() -> str:
     )
 
 
-def bundle_hash(sources: Path, requirements: str) -> str:
-    """Hash the packages under `sources` and the requirements: content and relative names, nothing else."""
+def bundle_hash(sources: Path, requirements: str, page_template: str | None = None) -> str:
+    """Hash the packages under `sources`, the requirements and the template: content and names, nothing else."""
     digest = hashlib.sha256()
     for part in (_RECIPE, _PYTHON_VERSION, _PLATFORM, requirements):
         digest.update(part.encode() + b"\0")
@@ -69,11 +73,16 @@ def bundle_hash(sources: Path, requirements: str) -> str:
             if path.is_file() and not _is_ignored(path):
                 digest.update(path.relative_to(sources).as_posix().encode() + b"\0")
                 digest.update(hashlib.sha256(path.read_bytes()).digest())
+    if page_template is not None:
+        digest.update(b"page_template\0" + page_template.encode())
     return digest.hexdigest()
 
 
-def bundle(target: Path, requirements: str) -> None:
-    """Fill `target` with the packages and the requirements for the Lambda runtime; raises BundlingError."""
+def bundle(target: Path, requirements: str, page_template: str | None = None) -> None:
+    """Fill `target` with the packages and the requirements for the Lambda runtime; raises BundlingError.
+
+    A site's own template takes the place of the built-in one.
+    """
     listed = target / "requirements.txt"
     listed.write_text(requirements, encoding="utf-8")
     _uv(
@@ -100,17 +109,20 @@ def bundle(target: Path, requirements: str) -> None:
         shutil.copytree(
             PROJECT / "lambdas" / package, target / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
         )
+    if page_template is not None:
+        (target / TEMPLATE).write_text(page_template, encoding="utf-8", newline="")
 
 
 @jsii.implements(cdk.ILocalBundling)
 class _UvBundling:
-    def __init__(self, requirements: str) -> None:
+    def __init__(self, requirements: str, page_template: str | None) -> None:
         self._requirements = requirements
+        self._page_template = page_template
 
     def try_bundle(self, output_dir: str, options: Any = None, **_: Any) -> bool:
         """Bundle here. Never falls back to Docker: an error ends the synth."""
         del options
-        bundle(Path(output_dir), self._requirements)
+        bundle(Path(output_dir), self._requirements, self._page_template)
         return True
 
 

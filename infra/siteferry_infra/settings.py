@@ -16,6 +16,7 @@ from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import Encoding, check_encoding, check_prefix
 from siteferry_contract.redirects import Redirects, check_redirects
 from siteferry_infra.header_rules import read_header_rules
+from siteferry_infra.page_template import read_page_template
 from siteferry_infra.toml_reader import SettingsError, Table
 
 __all__ = ["SettingsError", "SiteSettings", "load_sites", "parse_sites"]
@@ -35,6 +36,7 @@ _KNOWN: Final = (
     "directory_pages",
     "directory_redirects",
     "error_page",
+    "page_template",
     "header_rules",
     "invalidation",
     "invalidation_window",
@@ -69,6 +71,8 @@ class SiteSettings:
     directory_redirects: Redirects = "exact"
     error_page: str = "404.html"
     """What is served, with status 404, for what is missing, if the site has it; "": nothing."""
+    page_template: str | None = None
+    """The text of the site's own template of directory pages; None: the built-in one."""
     header_rules: tuple[HeaderRule, ...] = ()
     invalidation: str = "paths"
     invalidation_window: int = 2
@@ -87,11 +91,14 @@ def load_sites(path: Path) -> tuple[SiteSettings, ...]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(f"{path}: cannot be read: {reason}; give another file by `--context sites=FILE`") from error
-    return parse_sites(text, source=str(path))
+    return parse_sites(text, source=str(path), folder=path.parent)
 
 
-def parse_sites(text: str, *, source: str) -> tuple[SiteSettings, ...]:
-    """Check the text of a settings file, called `source` in messages; raises SettingsError."""
+def parse_sites(text: str, *, source: str, folder: Path = Path()) -> tuple[SiteSettings, ...]:
+    """Check the text of a settings file, called `source` in messages; raises SettingsError.
+
+    Files that it names are relative to `folder`.
+    """
     try:
         document = Table(source=source, path="", values=tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
@@ -100,10 +107,10 @@ def parse_sites(text: str, *, source: str) -> tuple[SiteSettings, ...]:
     sites = document.table("sites")
     if not sites.values:
         raise document.error("sites", "there is no site", "add a table [sites.NAME]")
-    return tuple(_read_site(name, sites.table(name)) for name in sites.values)
+    return tuple(_read_site(name, sites.table(name), folder) for name in sites.values)
 
 
-def _read_site(name: str, table: Table) -> SiteSettings:
+def _read_site(name: str, table: Table, folder: Path) -> SiteSettings:
     if not _NAME.fullmatch(name):
         raise table.error(
             "",
@@ -120,6 +127,7 @@ def _read_site(name: str, table: Table) -> SiteSettings:
         directory_pages=table.boolean("directory_pages", default=True),
         directory_redirects=_read_redirects(table),
         error_page=_read_error_page(table),
+        page_template=read_page_template(table, folder),
         header_rules=read_header_rules(table),
         invalidation=_read_invalidation(table),
         invalidation_window=table.integer(

@@ -14,6 +14,7 @@ from siteferry_infra.cdn import Cdn
 from siteferry_infra.functions import handlers_code
 from siteferry_infra.handler_access import grant_handler
 from siteferry_infra.job_pipeline import JobPipeline, JobQueue
+from siteferry_infra.page_template import layout_of
 from siteferry_infra.settings import SiteSettings
 from siteferry_infra.storage import Storage
 
@@ -58,12 +59,13 @@ class SiteStack(cdk.Stack):
             distribution=cdn.distribution.distribution_id,
             domain=cdn.distribution.distribution_domain_name,
             directory_pages=site.directory_pages,
+            page_layout=layout_of(site.page_template),
             copy_rules=site.copy_rules,
             header_rules=site.header_rules,
             invalidation=site.invalidation,
             directory_redirects=site.directory_redirects,
         )
-        code = handlers_code()
+        code = handlers_code(site.page_template)
         log_groups = []
         for kind, jobs in queues.items():
             pipeline = JobPipeline(

@@ -14,7 +14,7 @@ from siteferry_contract.redirects import Redirects, check_redirects, may_have_re
 
 ENVIRONMENT_VARIABLE: Final = "SITEFERRY_DESCRIPTOR"
 _VERSION: Final = 1
-_TEXTS: Final = ("site", "region", "bucket", "table", "distribution", "domain", "invalidation")
+_TEXTS: Final = ("site", "region", "bucket", "table", "distribution", "domain", "invalidation", "page_layout")
 
 
 def parameter_name(site: str) -> str:
@@ -47,6 +47,8 @@ class Descriptor:
     """Distribution id."""
     domain: str
     directory_pages: bool
+    page_layout: str
+    """A short hash that changes when the same listings make other pages."""
     copy_rules: tuple[CopyRule, ...] = ()
     header_rules: tuple[HeaderRule, ...] = ()
     invalidation: str = "paths"

@@ -86,5 +86,6 @@ class Siteferry:
             distribution="EBENCH",
             domain="bench.cloudfront.net",
             directory_pages=True,
+            page_layout="0a1b2c3d4e5f",
             header_rules=(HeaderRule("*.html", {"cache-control": "max-age=60"}),),
         )

@@ -104,7 +104,7 @@ def deny_without_tls(document: dict[str, Any], action: str) -> bool:
     )
 
 
-def synthesize(directory: Path, text: str = SITES) -> dict[str, Synthesized]:
+def synthesize(directory: Path, text: str = SITES, *, folder: Path = Path()) -> dict[str, Synthesized]:
     """Synthesize the sites of a settings text into a directory, without bundling."""
     # The node that jsii runs on: the environment's own, whether or not it is activated.
     node = Path(sys.prefix, "bin", "node")
@@ -120,7 +120,7 @@ def synthesize(directory: Path, text: str = SITES) -> dict[str, Synthesized]:
         analytics_reporting=False,
         context={**context, "aws:cdk:bundling-stacks": []},
     )
-    sites = parse_sites(text, source="sites.toml")
+    sites = parse_sites(text, source="sites.toml", folder=folder)
     for site in sites:
         SiteStack(app, f"siteferry-{site.name}", site=site)
     app.synth()

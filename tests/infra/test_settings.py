@@ -35,6 +35,7 @@ def test_a_site_needs_no_more_than_a_name() -> None:
         directory_pages=True,
         directory_redirects="exact",
         error_page="404.html",
+        page_template=None,
         header_rules=(),
         invalidation="paths",
         invalidation_window=2,

@@ -52,6 +52,7 @@ def describe_site(
         distribution="E1",
         domain="d1.test",
         directory_pages=pages,
+        page_layout="0a1b2c3d4e5f",
         copy_rules=COPY_RULES,
         header_rules=HEADER_RULES[rules],
         directory_redirects="exact" if redirects else "none",

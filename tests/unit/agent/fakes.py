@@ -281,6 +281,7 @@ def descriptor(**changes: Any) -> Descriptor:
         distribution="E123",
         domain="d123.cloudfront.net",
         directory_pages=True,
+        page_layout="0a1b2c3d4e5f",
         copy_rules=(CopyRule("docs/", "mirror/docs/"),),
         header_rules=(HeaderRule("*.html", {"cache-control": "max-age=60"}),),
     )

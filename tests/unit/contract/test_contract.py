@@ -318,6 +318,7 @@ DESCRIPTOR = Descriptor(
     distribution="E1",
     domain="d.example",
     directory_pages=True,
+    page_layout="0a1b2c3d4e5f",
     copy_rules=(CopyRule("docs/", "mirror/docs/"),),
     header_rules=(HeaderRule("*.html", {"cache-control": "max-age=60", "x-amz-meta-a": "é"}),),
 )
@@ -336,6 +337,7 @@ def test_descriptor_round_trip() -> None:
         {"prefix": ""},
         {"encoding": "auto"},
         {"directory_pages": False},
+        {"page_layout": "ffffffffffff"},
         {"invalidation": "off"},
         {"queues": {**DESCRIPTOR.queues, "copy": "https://sqs.example/other"}},
         {"copy_rules": ()},

@@ -233,6 +233,7 @@ def memory_site(
         distribution="E1",
         domain="d1.test",
         directory_pages=directory_pages,
+        page_layout="0a1b2c3d4e5f",
         copy_rules=rules,
         directory_redirects=directory_redirects,
     )
