@@ -49,8 +49,9 @@ class Carrier:
         p, control = self.parts, self.tenancy.control
         objects = p.services.objects  # before anything is opened: it may not be reachable
         p.cache.set_version(None)
+        before = control.head.applied
         summary.run = control.open_run(
-            Applied.of(p.descriptor).with_rules_of(control.head.applied).with_derived_of(control.head.applied),
+            Applied.of(p.descriptor).with_rules_of(before).with_derived_of(before).with_layout_of(before),
             deletes=plan.totals.deletes,
             forget_deletes=comparison.approved,
         )
@@ -80,9 +81,19 @@ class Carrier:
         return Outbox(self.parts.services.queues, self.parts.descriptor, summary.run or 0)
 
     def end(
-        self, effects: Effects, comparison: Comparison, summary: Summary, *, closed: bool, derived: bool = False
+        self,
+        effects: Effects,
+        comparison: Comparison,
+        summary: Summary,
+        *,
+        closed: bool,
+        derived: bool = False,
+        layout: bool = False,
     ) -> None:
-        """Close the run, or leave it open for recovery; `derived`: it went through what the Lambdas make, too."""
+        """Close the run, or leave it open for recovery.
+
+        `derived`: it went through what the Lambdas make, too; `layout`: it sent a page job for every directory.
+        """
         p, control = self.parts, self.tenancy.control
         summary.closed = closed
         if comparison.approved and not summary.stopped:
@@ -94,6 +105,8 @@ class Carrier:
             applied = applied.with_rules_of(control.head.applied)
         if not derived or summary.stopped:
             applied = applied.with_derived_of(control.head.applied)
+        if not layout or summary.stopped:
+            applied = applied.with_layout_of(control.head.applied)
         control.close_run(applied)
         p.cache.set_version(Version(control.head.epoch, control.head.run))
         if not summary.stopped:

@@ -6,7 +6,7 @@ writes only what differs.
 
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Self
 
 from siteferry.cache import Cache
@@ -26,6 +26,19 @@ REDIRECT_MISSING: Final = "redirect missing"
 REDIRECT_LEFT: Final = "redirect where none belongs"
 MISSING: Final = frozenset({PAGE_MISSING, REDIRECT_MISSING})
 PAGE_STRAY: Final = "generated for a directory that the index does not know"
+
+
+def send_page_jobs(outbox: Outbox, cache: Cache, directories: Iterable[str]) -> int:
+    """Have the pages and redirects of directories made again, all of them; gives their number."""
+    count = 0
+    for directory in directories:
+        if not isinstance(cache.entry(directory, INDEX_NAME), FileEntry):
+            outbox.page(directory)
+        outbox.redirect(directory)
+        outbox.flush_full()
+        count += 1
+    outbox.flush()
+    return count
 
 
 class Derived:
@@ -84,11 +97,8 @@ class Derived:
         for _, directory, _ in self.pages():
             outbox.page(directory, anyway=True)
             outbox.flush_full()
-        for directory in self._cache.directories() if deep else ():
-            if self._may_have_page(directory):
-                outbox.page(directory)
-            outbox.redirect(directory)
-            outbox.flush_full()
+        if deep:
+            send_page_jobs(outbox, self._cache, self._cache.directories())
         outbox.flush()
 
     # ----

@@ -36,6 +36,8 @@ class Applied:
     """Every set of rules, as canonical JSON, under which an object may have been put."""
     derived: str = ""
     """Copy rules, pages and redirects, as canonical JSON, that what the Lambdas make was last gone through with."""
+    layout: str = ""
+    """Of directory pages, when page jobs of all directories were last sent."""
 
     @classmethod
     def of(cls, descriptor: Descriptor) -> "Applied":
@@ -43,7 +45,8 @@ class Applied:
         rules = [[rule.match, dict(sorted(rule.headers.items()))] for rule in descriptor.header_rules]
         copies = [[rule.source, rule.destination] for rule in descriptor.copy_rules]
         derived = [copies, descriptor.directory_pages, descriptor.directory_redirects]
-        return cls(descriptor.prefix, descriptor.encoding, (json.dumps(rules),), json.dumps(derived))
+        layout = descriptor.page_layout if descriptor.directory_pages else ""
+        return cls(descriptor.prefix, descriptor.encoding, (json.dumps(rules),), json.dumps(derived), layout)
 
     def with_rules_of(self, before: "Applied | None") -> "Applied":
         """Add the rules under which objects may still be published."""
@@ -53,6 +56,10 @@ class Applied:
     def with_derived_of(self, before: "Applied | None") -> "Applied":
         """Keep what the Lambdas' work was last gone through with; nothing is published before the first time."""
         return replace(self, derived=before.derived) if before else self
+
+    def with_layout_of(self, before: "Applied | None") -> "Applied":
+        """Keep the layout that pages may still have."""
+        return replace(self, layout=before.layout) if before else self
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +118,7 @@ def head_to_item(head: Head) -> Item:
         item["applied_prefix"] = {"S": head.applied.prefix}
         item["applied_encoding"] = {"S": head.applied.encoding}
         item["applied_derived"] = {"S": head.applied.derived}
+        item["applied_layout"] = {"S": head.applied.layout}
         item["applied_header_rules"] = {"L": [{"S": rules} for rules in head.applied.header_rules]}
     return item
 
@@ -135,7 +143,11 @@ def item_to_head(item: Mapping[str, Any]) -> Head:
         if "applied_prefix" in item:
             rules = tuple(found["S"] for found in item["applied_header_rules"]["L"])
             applied = Applied(
-                item["applied_prefix"]["S"], item["applied_encoding"]["S"], rules, item["applied_derived"]["S"]
+                item["applied_prefix"]["S"],
+                item["applied_encoding"]["S"],
+                rules,
+                item["applied_derived"]["S"],
+                item["applied_layout"]["S"],
             )
         return Head(
             epoch=item["epoch"]["S"],

@@ -66,6 +66,10 @@ class Look:
         """Tell whether copy rules, pages or redirects are others than what the Lambdas make was gone through with."""
         return head.applied is not None and head.applied.derived != Applied.of(self._p.descriptor).derived
 
+    def other_layout(self, head: Head) -> bool:
+        """Tell whether directory pages have another layout than when they were last made."""
+        return head.applied is not None and head.applied.layout != Applied.of(self._p.descriptor).layout
+
     def settling(self, tree: Tree) -> Settling:
         """Judge whether files are still being written."""
         p = self._p

@@ -9,6 +9,7 @@ from siteferry.audit import AuditTotals
 from siteferry.cache import Cache
 from siteferry.carry import Carrier, headers_left
 from siteferry.config import Config
+from siteferry.derived import send_page_jobs
 from siteferry.errors import StateError, UsageError
 from siteferry.look import Extra, Look
 from siteferry.mend import Mender
@@ -125,14 +126,7 @@ class Site:
         if not p.cache.is_known(top):
             raise UsageError(f"{printable(path)}: the index has no such directory", "give one that is published")
         outbox = Outbox(p.services.queues, p.descriptor, head.run)
-        count = 0
-        for directory in p.cache.beneath(top):
-            outbox.page(directory)
-            outbox.redirect(directory)
-            outbox.flush_full()
-            count += 1
-        outbox.flush()
-        return count
+        return send_page_jobs(outbox, p.cache, p.cache.beneath(top))
 
     def _sync(self) -> Summary:
         head = self.tenancy.read()
@@ -149,7 +143,8 @@ class Site:
             forced = self._look.changed_headers(head)
             extra = Extra(forced) if forced else Extra()
             comparison = self._look.compare(tree, plan, head, extra, summary)
-            if plan.totals.empty and (forced is None or headers_left(comparison, summary)):
+            layout = self._look.other_layout(head)
+            if plan.totals.empty and not layout and (forced is None or headers_left(comparison, summary)):
                 self.parts.cache.snapshot.end_walk(comparison.unfinished)
             else:
                 self.parts.reporter.planned(plan.totals)
@@ -158,7 +153,10 @@ class Site:
                     return self._sync()  # another agent made a run meanwhile: the plan is out of date
                 effects = self._carrier.begin(tree, plan, comparison, summary, extra)
                 effects.carry_out(plan)
-                self._carrier.end(effects, comparison, summary, closed=not effects.unknown)
+                if layout and not summary.stopped:
+                    self.parts.reporter.note("directory pages have another layout: having all of them made again")
+                    send_page_jobs(self._carrier.outbox(summary), self.parts.cache, self.parts.cache.directories())
+                self._carrier.end(effects, comparison, summary, closed=not effects.unknown, layout=layout)
         return summary
 
     def _with_cache(self, run: Callable[[], T]) -> T:

@@ -206,17 +206,49 @@ def test_reserved_place_is_reported_and_not_published(world: World) -> None:
     assert "mirror/docs/real.txt" not in world.objects.current
 
 
+def test_another_layout_has_every_page_made_again(world: World) -> None:
+    """The next sync sends a page job for each directory without an index of its own, once, whatever else it does."""
+    for path in ("a", "docs/b", "other/index.html"):
+        world.write(path)
+    world.settle()
+    world.descriptor = descriptor(page_layout="another")
+    world.write("a", b"changed")
+    assert world.sync().uploaded == 1
+    assert sorted(set(world.jobs("page"))) == ["", "docs"]
+    world.handle()
+    assert world.sync().run is None
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+def test_another_layout_survives_a_crash(world: World, *, after_effect: bool) -> None:
+    """Wherever the run dies that sends the page jobs, they are sent."""
+    for path in ("a", "docs/b"):
+        world.write(path)
+    world.settle()
+    for at in range(100):
+        world.descriptor = descriptor(page_layout=f"layout {at}")
+        died = world.sync_and_die(at, after_effect=after_effect)
+        for _ in range(3):
+            world.sync()
+        assert set(world.jobs("page")) == {"", "docs"}, at
+        assert world.sync().run is None
+        world.queues.jobs.clear()
+        if not died:
+            break
+    assert at > 3
+
+
 def test_reindex_sends_a_page_job_for_each_directory(world: World) -> None:
-    """All of the site's, or those beneath one; nothing else is sent, and nothing written."""
+    """That has no index of its own, of the site or beneath one; nothing else is sent, and nothing written."""
     for path in ("a", "docs/b", "docs/sub/c", "gone/d", "other/index.html"):
         world.write(path)
     world.settle()
     shutil.rmtree(world.root / "gone")
     world.settle()
-    for top, expected in ((b"", ["", "docs", "docs/sub", "other"]), (b"docs", ["docs", "docs/sub"])):
+    for top, count, expected in ((b"", 4, ["", "docs", "docs/sub"]), (b"docs", 2, ["docs", "docs/sub"])):
         world.faults.log.clear()
         with world.agent() as site:
-            assert site.reindex(top) == len(expected)
+            assert site.reindex(top) == count
         assert world.jobs("page") == expected
         assert set(world.faults.log) == {"read_head", "send"}
         world.queues.jobs.clear()
