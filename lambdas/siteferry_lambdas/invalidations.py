@@ -6,11 +6,11 @@ from typing import Final
 
 from siteferry_contract.errors import ContractError
 from siteferry_contract.job import EVERYTHING, Job, decode_job, encode_job
+from siteferry_contract.urls import url_paths
 from siteferry_lambdas.cover import WHOLE_SITE, Limits, cover
 from siteferry_lambdas.errors import BusyError, HandlerError, RefusedPathsError
 from siteferry_lambdas.ports import Site
 from siteferry_lambdas.report import Report
-from siteferry_lambdas.urls import url_paths
 
 BUSY_DELAY: Final = 60
 """Seconds until a job comes again that found too many invalidations in progress. They take some minutes."""

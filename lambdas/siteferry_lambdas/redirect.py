@@ -6,7 +6,7 @@ relative, so that a duplicate of it leads to the duplicate of the directory.
 
 from html import escape
 
-from siteferry_lambdas.urls import quote_name
+from siteferry_contract.urls import quote_name
 
 
 def render_redirect(name: str) -> bytes:

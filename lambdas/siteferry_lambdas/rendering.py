@@ -15,10 +15,10 @@ from html import escape
 from typing import Final
 
 from siteferry_contract.leaf import Entry, FileEntry
+from siteferry_contract.urls import quote_name
 from siteferry_lambdas.kinds import FOLDER, WORDS, kind_of
 from siteferry_lambdas.layout import LAYOUT, Layout
 from siteferry_lambdas.names import plain_name, shown_name
-from siteferry_lambdas.urls import quote_name
 
 _EPOCH: Final = date(1970, 1, 1)
 _DAY: Final = 24 * 60 * 60

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from siteferry_lambdas.urls import url_paths
+from siteferry_contract.urls import url_paths
 from tests.simulation.s3 import Version
 
 ERROR_SECONDS: Final = 10.0

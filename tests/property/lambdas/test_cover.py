@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from siteferry_contract.urls import url_paths
 from siteferry_lambdas.cover import Limits, cover
-from siteferry_lambdas.urls import url_paths
 
 NAMES = st.sampled_from(["a", "b", "c", "index.html", "x y", "é", "*"])
 KEYS = st.lists(NAMES, min_size=1, max_size=5).map("/".join)

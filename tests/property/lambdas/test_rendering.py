@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siteferry_contract.leaf import Entry, FileEntry, SubdirectoryEntry
+from siteferry_contract.urls import quote_name
 from siteferry_lambdas.names import shown_name
 from siteferry_lambdas.rendering import format_size, format_time, render
-from siteferry_lambdas.urls import quote_name
 
 NAMES = (
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=40)

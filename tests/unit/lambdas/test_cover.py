@@ -2,8 +2,8 @@
 
 import pytest
 
+from siteferry_contract.urls import url_paths
 from siteferry_lambdas.cover import Limits, cover
-from siteferry_lambdas.urls import url_paths
 
 
 def test_few_paths_are_invalidated_exactly() -> None:
