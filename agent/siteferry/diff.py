@@ -36,6 +36,10 @@ class Excludes:
         """Tell whether a name in a directory is excluded."""
         return bool(self._names and self._names(name)) or bool(self._paths and self._paths(join_path(directory, name)))
 
+    def which(self, directory: bytes, name: bytes) -> str | None:
+        """Give the first glob that excludes a name in a directory; None: none does."""
+        return next((glob for glob in self.globs if Excludes((glob,)).match(directory, name)), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Naming:
@@ -159,7 +163,7 @@ def diff(
     for name, (raw, state) in chosen.files.items():
         old = entries.get(name)
         key = join(scan.key, name)
-        reason = _reason(old, naming.raw_if_differs(name, raw), state) or forced(key)
+        reason = why_changed(old, naming.raw_if_differs(name, raw), state) or forced(key)
         if reason is None:
             continue
         path = join_path(scan.path, raw)
@@ -199,7 +203,8 @@ def ended_directory(directory: str, path: bytes, entries: Iterable[Entry], namin
     return changes
 
 
-def _reason(old: Entry | None, raw: bytes | None, state: FileState) -> str | None:
+def why_changed(old: Entry | None, raw: bytes | None, state: FileState) -> str | None:
+    """Say in what a file differs from its entry; None: in nothing. `raw` is its raw name where that is recorded."""
     if not isinstance(old, FileEntry):
         return NEW
     if old.size != state.size:
@@ -233,7 +238,7 @@ def _choose(
         if naming.excludes.match(scan.path, raw):
             continue
         try:
-            name = _publishable(scan, raw, naming, directories=directories)
+            name = publishable_name(scan.key, raw, naming, directory=directories)
         except UnpublishableNameError as error:
             problems.append(Problem(join_path(scan.path, raw), str(error)))
             continue
@@ -248,12 +253,13 @@ def _choose(
     return found
 
 
-def _publishable(scan: DirectoryScan, raw: bytes, naming: Naming, *, directories: bool) -> str:
+def publishable_name(parent: str, raw: bytes, naming: Naming, *, directory: bool) -> str:
+    """Decode a name in the directory with the key `parent`; raises UnpublishableNameError if it can have no key."""
     name = decode_name(raw, naming.encoding)
-    key = join(scan.key, name)
+    key = join(parent, name)
     # Beneath a directory's key there must be room for a slash and at least one character.
-    check_key_length(f"{key}/x" if directories else key)
-    if directories and is_reserved_directory(key.removeprefix(naming.prefix), naming.copy_rules):
+    check_key_length(f"{key}/x" if directory else key)
+    if directory and is_reserved_directory(key.removeprefix(naming.prefix), naming.copy_rules):
         raise UnpublishableNameError("a copy rule reserves this place for its duplicates: move it elsewhere")
     return name
 

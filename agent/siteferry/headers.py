@@ -84,7 +84,7 @@ class Headers:
 
     def __init__(self, prefix: str, rules: Sequence[HeaderRule]) -> None:
         self._prefix = prefix
-        self._rules = [(re.compile(fnmatch.translate(rule.match)).match, rule.headers) for rule in rules]
+        self._rules = [(rule, re.compile(fnmatch.translate(rule.match)).match) for rule in rules]
 
     def settings(self, key: str) -> dict[str, str]:
         """Give the lower-case headers that follow from the key alone."""
@@ -92,11 +92,14 @@ class Headers:
         headers = {"content-type": content_type(name)}
         if name.lower().endswith(".svgz"):
             headers["content-encoding"] = "gzip"
-        for match, extra in self._rules:
-            if match(name):
-                headers.update(extra)
-                break
+        if rule := self.rule(key):
+            headers.update(rule.headers)
         return headers
+
+    def rule(self, key: str) -> HeaderRule | None:
+        """Give the rule that applies to a key: the first that matches; None: none does."""
+        name = key.removeprefix(self._prefix)
+        return next((rule for rule, match in self._rules if match(name)), None)
 
     def of(self, key: str, mtime_ns: int) -> dict[str, str]:
         """Give all headers that an object is put with."""

@@ -28,7 +28,11 @@ class Settling:
         self._own_clock = own_clock
 
     def settled(self, path: bytes, state: FileState) -> bool:
-        """Tell whether nobody has written the file for `seconds`.
+        """Tell whether nobody has written the file for `seconds`."""
+        return self.left(path, state) <= 0
+
+    def left(self, path: bytes, state: FileState) -> float:
+        """Give the seconds until the file is settled if nobody writes it meanwhile; 0 or less: it is.
 
         The host's clock made the ctime, so their difference is the file's age. Where the file system has a clock of
         its own, or the ctime lies in the future, two looks `seconds` apart must agree instead.
@@ -36,9 +40,9 @@ class Settling:
         now = self._now()
         age = now - state.ctime_ns / 1e9
         if age >= 0 and not self._own_clock:
-            return age >= self._seconds
+            return self._seconds - age
         first = self._first_look(path, f"{state.inode} {state.size} {state.mtime_ns} {state.ctime_ns}", now)
-        return now - first >= self._seconds
+        return self._seconds - (now - first)
 
 
 def has_own_clock(device: int, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
