@@ -12,7 +12,7 @@ from siteferry.carry import request_seconds
 from siteferry.clock import HostClock
 from siteferry.config import Config
 from siteferry.parts import Services
-from siteferry.ports import DescriptorSource, ObjectStore
+from siteferry.ports import DescriptorSource, ObjectStore, QueueLook
 from siteferry.redrive import DeadLetters
 from siteferry.report import Reporter
 from siteferry.state import StateDirectory
@@ -42,11 +42,19 @@ def open_dead_letters(config: Config) -> tuple[DeadLetters, Descriptor]:
     return SqsDeadLetters(session, descriptor), descriptor
 
 
+def open_queue_look(config: Config, descriptor: Descriptor) -> QueueLook:
+    """Connect to a site's queues to count what is in them. Raises SiteferryError."""
+    from siteferry.aws.queues import SqsQueueLook  # noqa: PLC0415
+    from siteferry.aws.session import Session  # noqa: PLC0415
+
+    return SqsQueueLook(Session(config.aws, request_seconds(config.lease)), descriptor)
+
+
 @contextmanager
 def open_site(config: Config, reporter: Reporter, clock: HostClock, *, to_look: bool = False) -> Iterator[OpenSite]:
     """Lock the site on this host and connect it; raises SiteferryError.
 
-    `to_look`: only for a dry run, which may be made beside a daemon: without the lock, on a copy of the cache.
+    `to_look`: only for what changes nothing. It may be done beside a daemon: without the lock, on a copy of the cache.
     """
     state = StateDirectory(config.state_dir)
     with ExitStack() as stack:

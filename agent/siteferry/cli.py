@@ -70,6 +70,19 @@ written; all are invalidated.
   siteferry reindex            all of the site
   siteferry reindex photos     photos/ and all beneath it
 """
+_EXPLAIN_HELP: Final = """
+
+PATH is relative to the root, or absolute beneath it, or the URL that a visitor would open. It may be a file, a
+directory, or something that is no longer there. Shown are, in this order: what is on disk; which rules apply to it
+(exclude, encoding, copy rules, header rules, settle); what the index has, and how the agent does; what the bucket has
+at its key and at its duplicates'; how many jobs wait; what the CDN answers. The first NO is the reason, and what to do
+about it is said. Nothing is changed, and a daemon may be running.
+
+  siteferry explain docs/price-list.pdf
+  siteferry explain https://www.example.com/docs/ --json
+
+exit codes: 0 it is live, or rightly absent; 1 it is not live, or should be gone; others as `siteferry --help`
+"""
 _ADOPT_HELP: Final = """
 
 For a first run on a bucket that another tool filled (`aws s3 sync`, say). An object of the same size as its file, and
@@ -133,6 +146,9 @@ def _parser() -> argparse.ArgumentParser:
     status = add("status", "host", "Show how the last run went, from this host alone.")
     status.add_argument("--json", action="store_true", help="print JSON")
     add("approve", "host", "Let the next run make the deletes that the last one held, once.")
+    explain = add("explain", "looking", "Say why a file is not live: its way from disk to CDN.", _EXPLAIN_HELP)
+    explain.add_argument("path", metavar="PATH", help="a path beneath the root, or a URL of the site")
+    explain.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     audit = add("audit", "publishing", "Compare tree, index and bucket, and tell what differs.", _AUDIT_HELP)
     audit.add_argument("--repair", action="store_true", help="mend what differs, as a run of its own")
     audit.add_argument("--deep", action="store_true", help="look at every object's checksum, and render every page")

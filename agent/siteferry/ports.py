@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from siteferry.head import Head
 from siteferry_contract.descriptor import Descriptor
-from siteferry_contract.job import Job
+from siteferry_contract.job import Job, JobKind
 from siteferry_contract.leaf import Leaf
 
 T = TypeVar("T")
@@ -37,6 +37,25 @@ class ListedObject:
     key: str
     size: int
     modified: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """How many jobs of one kind there are, approximately as SQS counts them."""
+
+    waiting: int
+    """In the queue, delayed, or in a handler's hands."""
+    dead: int
+    """In the dead-letter queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What the CDN answered to a HEAD."""
+
+    status: int
+    headers: Mapping[str, str]
+    """By lower-case name."""
 
 
 class DescriptorSource(Protocol):
@@ -114,6 +133,22 @@ class JobQueues(Protocol):
 
     def send(self, jobs: Sequence[Job]) -> None:
         """Send jobs, each at least once; raises UnavailableError or AccessError if any may not have been sent."""
+        ...
+
+
+class QueueLook(Protocol):
+    """A look at the queues that takes nothing out of them."""
+
+    def count(self, kind: JobKind) -> QueueCounts:
+        """Count the jobs of a kind; raises UnavailableError, AccessError."""
+        ...
+
+
+class Cdn(Protocol):
+    """The distribution, as a viewer meets it."""
+
+    def visit(self, path: str) -> Visit:
+        """Ask for the headers of an encoded path, and follow no redirect; raises UnavailableError."""
         ...
 
 

@@ -1,18 +1,26 @@
 """The job queues in SQS."""
 
+import json
 from collections.abc import Sequence
 from typing import Any, Final
 
 from siteferry.aws.session import Session, explained
 from siteferry.errors import UnavailableError
+from siteferry.ports import QueueCounts
 from siteferry_contract.descriptor import Descriptor
-from siteferry_contract.job import Job, encode_job
+from siteferry_contract.job import Job, JobKind, encode_job
 
 BATCH: Final = 10
 """Messages in a SendMessageBatch request."""
 BATCH_BYTES: Final = 900_000
 """Of 1 MiB that SQS takes in a message or a batch."""
 TRIES: Final = 4
+
+_COUNTS: Final = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesDelayed",
+    "ApproximateNumberOfMessagesNotVisible",
+)
 
 
 class SqsQueues:
@@ -47,3 +55,26 @@ class SqsQueues:
             if not left:
                 return
         raise UnavailableError(f"{len(left)} jobs could not be sent to {url}: {answer.get('Failed')}")
+
+
+class SqsQueueLook:
+    """Implements `QueueLook`."""
+
+    def __init__(self, session: Session, descriptor: Descriptor) -> None:
+        self._client: Any = session.client("sqs")
+        self._queues = descriptor.queues
+
+    def count(self, kind: JobKind) -> QueueCounts:
+        """Count. The dead-letter queue lies beside its source, in the same account and region."""
+        url = self._queues[kind]
+        with explained(f"looking at the queue of {kind}"):
+            found = self._attributes(url, "RedrivePolicy")
+            name = json.loads(found["RedrivePolicy"])["deadLetterTargetArn"].rpartition(":")[2]
+            dead = self._attributes(f"{url.rpartition('/')[0]}/{name}")
+        return QueueCounts(*(sum(int(counts[name]) for name in _COUNTS) for counts in (found, dead)))
+
+    def _attributes(self, url: str, *more: str) -> dict[str, str]:
+        answer: dict[str, dict[str, str]] = self._client.get_queue_attributes(
+            QueueUrl=url, AttributeNames=[*_COUNTS, *more]
+        )
+        return answer["Attributes"]
