@@ -27,7 +27,6 @@ _OWN_METADATA: Final = "siteferry-"
 _NOT_FOUND: Final = (403, 404)
 """A reader that may not list gets 403 of what is missing."""
 _OK: Final = 200
-_NOT_YET: Final = "the file is not there yet"
 _SHOWN_HEADERS: Final = ("age", "x-cache", "content-length", "last-modified", "etag")
 
 
@@ -38,8 +37,8 @@ class Wanted(StrEnum):
     PAGE = "page"
     """A generated directory page."""
     DUPLICATE = "duplicate"
-    NOT_YET = "not yet"
-    """A file that the index does not have yet: whatever is there is from before."""
+    PENDING = "pending"
+    """What the next run makes of it, since disk and index differ on whether it exists: what is there is from before."""
     NOTHING = "nothing"
 
 
@@ -161,8 +160,8 @@ class Delivery:
                 itself = "; itself it is there" if main.info else ""
                 text = f"its duplicate {printable(key)} {_unlike(self.stored(key), main)}{itself}"
                 return wrong(text, self._patience("copy" if main.info else "delete"), details, facts)
-        if target.wanted is Wanted.NOT_YET:
-            return note("the file is not there yet; what is, is from before" if main.info else _NOT_YET, details, facts)
+        if target.wanted is Wanted.PENDING:
+            return note("what is there stays until the next run" if main.info else "nothing is there", details, facts)
         other = ", but its headers are not those of the rules" if differing else ""
         return well(_WELL[target.wanted] + other, details, facts)
 
@@ -213,7 +212,7 @@ class Delivery:
                 source = self.stored(target.source)
                 why = f"the duplicate {_unlike(main, source)}" if not main.same_as(source) else ""
                 return why, self._patience("copy" if source.info else "delete")
-            case Wanted.NOT_YET:
+            case Wanted.PENDING:
                 return "", ""
             case Wanted.NOTHING:
                 kind = "a generated page" if main.word == "generated" else "an object"

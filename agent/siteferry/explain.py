@@ -11,7 +11,7 @@ from siteferry.head import Head
 from siteferry.look import Look
 from siteferry.names import printable
 from siteferry.parts import Parts
-from siteferry.place import Kind, Rules, look_at
+from siteferry.place import Kind, look_at
 from siteferry.plan_report import human_size
 from siteferry.ports import Cdn, QueueLook
 from siteferry.status import read
@@ -126,7 +126,8 @@ class Explainer:
             return note(text, (), facts, remedy)
         is_duplicate = target is not None and target.source
         if rules.problem and not is_duplicate:
-            return wrong(f"{at} cannot be published: {printable(rules.problem)}", _rename(rules), (), facts)
+            why, remedy = _with_remedy(rules.problem)
+            return wrong(f"{at} cannot be published: {printable(why)}", printable(remedy), (), facts)
         details = [f"duplicated at {printable(copy)}" for copy in copies]
         details += header_lines(headers) if file.published and file.place.kind is Kind.FILE else []
         details += [f"header rule {printable(rule.match)}"] if rule and file.place.kind is Kind.FILE else []
@@ -142,7 +143,8 @@ class Explainer:
         key = target.source or target.key
         entry, leaf = self._subjects.entry(key), self._p.cache.leaf_for(*split(key))
         file = subject.file
-        change = self._subjects.change(file) if file.published and file.place.kind is Kind.FILE else None
+        is_file = file.published and file.place.kind is Kind.FILE
+        change = self._subjects.change(file) if is_file else None
         known = "live" if entry else "dead" if leaf else "unknown"
         facts: dict[str, Any] = {
             "key": key,
@@ -162,20 +164,22 @@ class Explainer:
                 text = f"its original {printable(key)} is not published"
                 return note(text, details, facts, f"`siteferry explain {printable(key)}` tells why")
             return well(f"its original {printable(key)} is published", details, facts)
-        if change and file.published:
+        if change:
             failure = self._failure(file.path)
             if failure:
                 return wrong(f"the last run could not publish it: {failure}", self._next_run(), details, facts)
             text = f"the index has another version ({change})" if entry else "not published yet"
             return wrong(text, self._next_run(), details, facts)
-        if entry and subject.place.kind is not Kind.UNREADABLE and not change and not file.published:
+        ends = (entry is not None and not is_file) or self._subjects.ends(subject, target.key)
+        if ends and subject.place.kind is not Kind.UNREADABLE:
             why, remedy = self._why_not_deleted()
-            return wrong(f"the index lists it as published still{why}", remedy, details, facts)
+            what = f"its {INDEX_NAME}" if subject.published else "it"
+            return wrong(f"the index lists {what} still{why}", remedy, details, facts)
         directory = split(target.key)[0]
         if target.wanted is Wanted.PAGE and not self._p.cache.is_known(directory):
             return wrong("the directory is not in the index yet", self._next_run(), details, facts)
         if entry:
-            text = "live: as on disk" if file.published else "live"
+            text = "live: as on disk" if is_file else "live"
         elif target.wanted is Wanted.PAGE:
             text = f"the directory is known, and lists no {INDEX_NAME}"
         else:
@@ -185,7 +189,7 @@ class Explainer:
     # ---- index and agent
 
     def _index_lines(self, entry: FileEntry | None) -> Sequence[str]:
-        head, last = self._head, self._status.get("last_run") or {}
+        head, last = self._head, self._status.get("last") or {}
         lines = []
         if entry:
             crc = f", crc64nvme {entry.crc64nvme:016x}" if entry.crc64nvme is not None else ""
@@ -239,7 +243,7 @@ class Explainer:
     # ---- the verdict
 
     def _explanation(self, subject: Subject, target: Target | None, steps: dict[str, Step]) -> Explanation:
-        wanted = target is not None and target.wanted is not Wanted.NOTHING
+        wanted = target is not None and target.wanted not in (Wanted.NOTHING, Wanted.PENDING)
         wanted = wanted or subject.published or subject.place.kind in (Kind.SYMLINK, Kind.OTHER, Kind.UNREADABLE)
         wanted = (wanted or bool(subject.rules.problem and subject.place.is_whole)) and not subject.rules.glob
         first = next((step for step in steps.values() if step.state is State.WRONG), None)
@@ -266,10 +270,12 @@ _LIVE: Final[dict[Wanted, Callable[[Target], str]]] = {
     Wanted.FILE: lambda _: "as it is on disk",
     Wanted.PAGE: lambda _: "the generated directory page",
     Wanted.DUPLICATE: lambda target: f"a duplicate of {printable(target.source)}",
-    Wanted.NOT_YET: lambda _: "",
+    Wanted.PENDING: lambda _: "",
     Wanted.NOTHING: lambda _: "",
 }
 
 
-def _rename(rules: Rules) -> str:
-    return "move it elsewhere" if "reserve" in rules.problem else "rename it"
+def _with_remedy(problem: str) -> tuple[str, str]:
+    """Cut what to do off the reason why a name cannot be published."""
+    why, _, remedy = problem.rpartition(": ")
+    return (why, remedy) if remedy.startswith(("rename", "move")) else (problem, "rename it, or move it")

@@ -25,6 +25,8 @@ class Subject:
     path: bytes
     place: Place
     rules: Rules
+    is_directory: bool = False
+    """It is one, or was."""
     index_file: "Subject | None" = None
     """Of a directory: its own index file, if it has one."""
 
@@ -58,7 +60,7 @@ class Subjects:
         is_own = index.place.kind is Kind.FILE and index.published
         key = index_key(rules.key) if rules.key is not None else None
         rules = Rules(key, rules.at, rules.glob, rules.problem)
-        return Subject(path, place, rules, index if is_own else None)
+        return Subject(path, place, rules, is_directory=True, index_file=index if is_own else None)
 
     def _was_directory(self, tree: Tree, path: bytes) -> bool:
         """Tell whether the index knows of a directory there, or of one whose duplicate it would be."""
@@ -82,8 +84,14 @@ class Subjects:
         entry = self.entry(key)
         file = subject.file
         if (file.published and file.place.kind is Kind.FILE) or subject.place.kind is Kind.UNREADABLE:
-            return Target(key, Wanted.FILE if entry else Wanted.NOT_YET, entry)
+            return Target(key, Wanted.FILE if entry else Wanted.PENDING, entry)
+        if entry or self.ends(subject, key):
+            return Target(key, Wanted.PENDING)
         return Target(key, Wanted.PAGE if self._has_page(subject, key) else Wanted.NOTHING)
+
+    def ends(self, subject: Subject, key: str) -> bool:
+        """Tell whether a directory is no part of the site by now, but is by the index."""
+        return subject.is_directory and not subject.published and self._p.cache.is_known(split(key)[0])
 
     def _has_page(self, subject: Subject, key: str) -> bool:
         """Tell whether a directory page belongs at a key."""
@@ -92,7 +100,8 @@ class Subjects:
             return False
         if subject.place.kind is Kind.DIRECTORY:
             return subject.published
-        return self._p.cache.is_known(directory) and subject.place.at == subject.path
+        # Its own index file is gone, but not the directory.
+        return not subject.is_directory and subject.place.is_whole and self._p.cache.is_known(directory)
 
     def entry(self, key: str) -> FileEntry | None:
         """Give the entry that makes a key live, or None."""

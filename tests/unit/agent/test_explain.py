@@ -4,6 +4,7 @@
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
@@ -432,6 +433,38 @@ def test_a_deleted_file_that_waits_for_a_run(operator: Operator) -> None:
     found = operator.asks("d.txt")
     assert judged(found) == (Outcome.NOT_GONE, "index")
     assert "deletes it" in found.remedy
+
+
+@pytest.mark.parametrize("end", [shutil.rmtree, lambda path: path.rename(path.with_name(".git"))])
+def test_a_directory_that_ended(operator: Operator, end: Callable[[Path], None]) -> None:
+    """A directory that is gone or renamed is the next run's to delete, with its page and duplicates."""
+    end(operator.world.root / "docs")
+    for path in ("docs", "docs/a.html"):
+        found = operator.asks(path)
+        assert judged(found) == (Outcome.NOT_GONE, "index")
+        assert found.steps["bucket"].state is State.NOTE
+    operator.world.settle()
+    for path in ("docs", "docs/a.html", "mirror/docs", "mirror/docs/a.html"):
+        assert judged(operator.asks(path)) == (Outcome.ABSENT, "")
+
+
+def test_an_index_file_that_is_gone(operator: Operator) -> None:
+    """Where a directory's own index file is gone, its page takes the place."""
+    (operator.world.root / "own/index.html").unlink()
+    operator.world.write("own/other")
+    for path in ("own", "own/index.html"):
+        assert judged(operator.asks(path)) == (Outcome.NOT_LIVE if path == "own" else Outcome.NOT_GONE, "index")
+    operator.world.settle()
+    for path in ("own", "own/index.html"):
+        assert judged(operator.asks(path)) == (Outcome.LIVE, "")
+
+
+def test_an_excluded_directory(operator: Operator) -> None:
+    """A directory that is excluded by now waits for the run that deletes what is published of it."""
+    operator.world.config = replace(operator.world.config, exclude=("docs",))
+    assert judged(operator.asks("docs")) == (Outcome.NOT_GONE, "index")
+    operator.world.settle()
+    assert judged(operator.asks("docs")) == (Outcome.ABSENT, "")
 
 
 def test_a_held_delete(operator: Operator) -> None:
