@@ -215,8 +215,9 @@ class Delivery:
             case Wanted.PENDING:
                 return "", ""
             case Wanted.NOTHING:
-                kind = "a generated page" if main.word == "generated" else "an object"
-                why = f"{kind} is in the bucket still, or one that nobody published" if main.info else ""
+                why = {"missing": "", "generated": "a directory page that should be gone is in the bucket"}.get(
+                    main.word, "an object that was deleted, or that nobody published, is in the bucket"
+                )
                 return why, self._patience("page" if main.word == "generated" else "delete")
 
     def _differing_headers(self, target: Target, main: Stored) -> Mapping[str, tuple[str | None, str | None]]:

@@ -342,6 +342,7 @@ def test_a_symlink(operator: Operator) -> None:
         found = operator.asks(path)
         assert judged(found) == (Outcome.NOT_LIVE, "disk")
         assert found.reason == "link is a symlink"
+        assert (found.key, found.steps["rules"].state) == (path, State.WELL)
 
 
 def test_a_fifo(operator: Operator) -> None:
