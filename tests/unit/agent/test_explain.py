@@ -151,6 +151,8 @@ def test_a_url_names_a_raw_name(operator: Operator) -> None:
         found = operator.asks(argument)
         assert (found.path, found.key, found.outcome) == ("caf\\xe9.txt", "caf\xe9.txt", Outcome.LIVE)
     assert operator.cdn.visited[-1] == "/caf%C3%A9.txt"
+    (operator.world.root / os.fsdecode(b"caf\xe9.txt")).unlink()
+    assert operator.asks("/caf%C3%A9.txt").path == "caf\\xe9.txt"
 
 
 def test_a_hostile_name(operator: Operator) -> None:
