@@ -100,8 +100,8 @@ class Subjects:
             return False
         if subject.place.kind is Kind.DIRECTORY:
             return subject.published
-        # Its own index file is gone, but not the directory.
-        return not subject.is_directory and subject.place.is_whole and self._p.cache.is_known(directory)
+        # An index file that is gone from a directory that is not.
+        return subject.place.is_whole and self._p.cache.is_known(directory)
 
     def entry(self, key: str) -> FileEntry | None:
         """Give the entry that makes a key live, or None."""
