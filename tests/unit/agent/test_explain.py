@@ -347,6 +347,12 @@ def test_a_symlink(operator: Operator) -> None:
         assert (found.key, found.steps["rules"].state) == (path, State.WELL)
 
 
+def test_an_excluded_symlink(operator: Operator) -> None:
+    """What is excluded is absent, rightly, whatever it is."""
+    (operator.world.root / ".htlink").symlink_to("docs")
+    assert judged(operator.asks(".htlink")) == (Outcome.ABSENT, "")
+
+
 def test_a_fifo(operator: Operator) -> None:
     """What is neither a file nor a directory is named, and not opened."""
     os.mkfifo(operator.world.root / "fifo")
@@ -526,6 +532,7 @@ def damage(operator: Operator, key: str, body: bytes | None, *, generated: bool 
         ("pictures", "pictures/index.html", None, True, "the directory page is missing"),
         ("pictures", "pictures/index.html", b"mine", False, "directory page's place"),
         ("docs/a.html", "mirror/docs/a.html", None, False, "its duplicate mirror/docs/a.html is missing"),
+        ("docs/a.html", "mirror/docs/a.html", b"DOCS/A.HTML", False, "its duplicate mirror/docs/a.html differs"),
         ("docs/a.html", "mirror/docs/a.html", b"x", False, "its duplicate mirror/docs/a.html differs"),
         ("mirror/docs/a.html", "mirror/docs/a.html", None, False, "the duplicate is missing"),
         ("mirror/docs/a.html", "docs/a.html", None, False, "its original is not"),
@@ -576,11 +583,11 @@ def test_queues_that_do_not_answer(operator: Operator) -> None:
     assert (found.outcome, found.steps["queues"].text) == (Outcome.LIVE, "could not be counted: no answer")
 
 
-@pytest.mark.parametrize("body", [b"other size", b"D.TXT"])
-def test_a_cdn_with_an_older_version(operator: Operator, body: bytes) -> None:
+@pytest.mark.parametrize(("body", "age"), [(b"other size", 0), (b"D.TXT", DAY)])
+def test_a_cdn_with_an_older_version(operator: Operator, body: bytes, age: float) -> None:
     """What the CDN cached of another length, or put earlier, is told as older."""
     there = operator.world.objects.current["d.txt"]
-    operator.cdn.cached = {"d.txt": replace(there, body=body, modified=there.modified - DAY)}
+    operator.cdn.cached = {"d.txt": replace(there, body=body, modified=there.modified - age)}
     found = operator.asks("d.txt")
     assert judged(found) == (Outcome.NOT_LIVE, "cdn")
     assert "the CDN still serves an older version" in found.reason
