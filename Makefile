@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 # A schedule of the simulation is the same wherever its seed is run.
 export PYTHONHASHSEED := 0
 
-.PHONY: help demo test check unit bench wheel clean
+.PHONY: help demo test check unit browser bench wheel clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -30,9 +30,17 @@ check: $(UV) ## Run the linters, the type checker and the import contracts
 	$(UV) run --frozen ruff check
 	$(UV) run --frozen lint-imports --no-logo
 	$(UV) run --frozen mypy
+	$(UV) run --frozen node --check lambdas/siteferry_lambdas/directory_page.js
 
 unit: $(UV) ## Run the tests that need no local stack
-	$(UV) run --frozen pytest tests/unit tests/property tests/simulation tests/conformance -m "not e2e and not aws" $(ARGS)
+	$(UV) run --frozen pytest tests/unit tests/property tests/simulation tests/conformance tests/browser -m "not e2e and not aws" $(ARGS)
+
+browser: $(UV) ## Install what tests/browser needs, if it is not there: Debian's package as root, or Playwright's
+	@for name in chromium-headless-shell chromium google-chrome; do command -v $$name && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -qq --no-install-recommends chromium-headless-shell fonts-liberation > /dev/null; \
+	then command -v chromium-headless-shell; \
+	else $(UV) run --frozen playwright install --only-shell chromium; fi
 
 bench: $(UV) ## Measure siteferry beside its peers (hours), and write docs/benchmarks.md
 	$(UV) run --frozen python -m tests.bench all --files 100000 --peers rclone,s5cmd,awscli,s3cmd

@@ -17,6 +17,7 @@ _JOINERS: Final = r"\u200c\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
 """What scripts and emoji are put together with: hidden only where a name has nothing else."""
 _MARKED: Final = re.compile(rf"\A[ \u3000]+|[ \u3000]+\Z|([{_HIDDEN}])\1*")
 _MARKED_ALL: Final = re.compile(rf"\A[ \u3000]+|[ \u3000]+\Z|([{_HIDDEN}{_JOINERS}])\1*")
+_SUSPECT: Final = re.compile(f"[{_HIDDEN}{_JOINERS}]")
 _NOTHING_TO_SEE: Final = re.compile(rf"[ \u3000{_HIDDEN}{_JOINERS}]+")
 _LABELS: Final = {
     "\t": "TAB",
@@ -32,6 +33,8 @@ _LABELS: Final = {
 
 def shown_name(name: str) -> str:
     """Give a name as HTML, to stand in a <bdi>; its text is exactly the name."""
+    if not _SUSPECT.search(name) and name.strip(" \u3000") == name:
+        return escape(name)
     shown: list[str] = []
     end = 0
     for found in _marked(name).finditer(name):

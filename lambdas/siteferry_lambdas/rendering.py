@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from functools import lru_cache
 from html import escape
+from operator import itemgetter
 from typing import Final
 
 from siteferry_contract.leaf import Entry, FileEntry
@@ -22,7 +23,10 @@ from siteferry_lambdas.names import plain_name, shown_name
 
 _EPOCH: Final = date(1970, 1, 1)
 _DAY: Final = 24 * 60 * 60
+_MINUTES: Final = [f"{hour:02}:{minute:02}" for hour in range(24) for minute in range(60)]
 _UNIT: Final = 1024
+_ROUNDED_UP: Final = _UNIT - 0.05
+"""What one decimal shows as the next unit."""
 _ORDINARY: Final = re.compile(r"[0-9A-Za-z_.-]+")
 """Names that are the same as text, as a link and on the screen: nearly all, so they go the short way."""
 _TABLE: Final = (
@@ -40,7 +44,7 @@ def render(directory: str, entries: Iterable[Entry], layout: Layout = LAYOUT) ->
     Subdirectories come first, each group is sorted by code point, and names that begin with a dot are not listed.
     """
     listed = [entry for entry in entries if not entry.name.startswith(".")]
-    files = sorted((entry for entry in listed if isinstance(entry, FileEntry)), key=lambda entry: entry.name)
+    files = sorted((entry for entry in listed if isinstance(entry, FileEntry)), key=itemgetter(0))
     directories = sorted(entry.name for entry in listed if not isinstance(entry, FileEntry))
     filled = {
         "title": f"Index of /{''.join(f'{plain_name(part)}/' for part in _parts(directory))}",
@@ -56,19 +60,19 @@ def format_size(size: int) -> str:
     """Give a size in bytes as people read it: units of 1,024, one decimal."""
     if size < _UNIT:
         return f"{size} B"
-    amount = float(size)
-    units = iter(("KiB", "MiB", "GiB", "TiB"))
-    unit = "B"
-    while round(amount, 1) >= _UNIT and unit != "TiB":
-        amount, unit = amount / _UNIT, next(units)
-    return f"{amount:.1f} {unit}"
+    amount = size / _UNIT
+    for unit in ("KiB", "MiB", "GiB"):
+        if amount < _ROUNDED_UP:
+            return f"{amount:.1f} {unit}"
+        amount /= _UNIT
+    return f"{amount:.1f} TiB"
 
 
 def format_time(mtime_ns: int) -> str:
     """Give a time in UTC to the minute; "" if no calendar has it: FTP users may set any."""
     day, second = divmod(mtime_ns // 10**9, _DAY)
     text = _format_day(day)
-    return f"{text} {second // 3600:02}:{second // 60 % 60:02}Z" if text else ""
+    return f"{text} {_MINUTES[second // 60]}Z" if text else ""
 
 
 @lru_cache(4096)

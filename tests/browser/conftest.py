@@ -13,6 +13,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+KINDS = {"index.html": "html", "own.css": "css"}
+"""Everything else is shown as plain text, so that a browser does not offer to save it."""
 
 
 def find_browser(known: str) -> str | None:
@@ -60,8 +62,8 @@ def cdn() -> Iterator[Cdn]:
             key = f"{key}index.html" if path.endswith("/") else key
             body = served.objects.get(key)
             self.send_response(200 if body is not None else 404)
-            page = key.endswith("index.html")
-            self.send_header("content-type", "text/html; charset=utf-8" if page else "text/plain; charset=utf-8")
+            kind = KINDS.get(key.rpartition("/")[2], "plain")
+            self.send_header("content-type", f"text/{kind}; charset=utf-8")
             self.send_header("content-length", str(len(body or b"")))
             self.end_headers()
             self.wfile.write(body or b"")

@@ -1,5 +1,6 @@
 """A directory of names that try to become something else, in a browser."""
 
+import re
 import unicodedata
 from urllib.parse import quote
 
@@ -95,6 +96,7 @@ ODDITIES = (
 NAMES = tuple(name for name in dict.fromkeys(ATTACKS + ODDITIES) if not name.startswith("."))
 DIRECTORIES = tuple(dict.fromkeys(f"{name[:60]}_" for name in NAMES))
 """No file system has a directory and a file of one name."""
+POLICY = re.compile(rb'<meta http-equiv="Content-Security-Policy" content="[^"]*">')
 UNHARMED = "document.hacked === undefined && !document.querySelector('main :is(script, img, svg, base, meta)')"
 
 
@@ -168,8 +170,12 @@ def test_breadcrumbs_lead_up_from_the_most_hostile_places(cdn: Cdn, visit: Visit
     assert here.trouble == []
 
 
-def test_no_name_runs_or_breaks_out(hostile: Cdn, visit: Visitor) -> None:
-    """Neither when it is shown nor when it is sorted, filtered, hovered and focused."""
+@pytest.mark.parametrize("protected", [True, False])
+def test_no_name_runs_or_breaks_out(hostile: Cdn, visit: Visitor, *, protected: bool) -> None:
+    """Neither when it is shown nor when it is sorted, filtered, hovered and focused; even without a policy."""
+    if not protected:
+        hostile.objects = {key: POLICY.sub(b"", body) for key, body in hostile.objects.items()}
+    assert (b"Content-Security-Policy" in hostile.objects["d/index.html"]) is protected
     here = visit(f"{hostile.address}d/")
     for header in ("Kind", "Size", "Modified (UTC)", "Name", "Name"):
         here.page.get_by_role("button", name=header).click()
