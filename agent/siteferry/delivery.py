@@ -52,6 +52,8 @@ class Target:
     """Of a file, as the index has it."""
     source: str = ""
     """Of a duplicate."""
+    redirect: str = ""
+    """Key at which a redirect leads to it; empty: there should be none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Stored:
         """Say it for people."""
         if self.info is None:
             return f"{printable(self.key)}: missing"
-        kind = "generated page" if self.word == "generated" else "object"
+        kind = "generated object" if self.word == "generated" else "object"
         since = f", put {when(self.modified.timestamp())}" if self.modified else ""
         return f"{printable(self.key)}: {kind} of {human_size(self.info.size)}{since}"
 
@@ -138,7 +140,8 @@ class Delivery:
         """Compare the bucket with what should be there, duplicates included."""
         main = self.stored(target.key)
         copies = list(duplicates(target.key, self._own.prefix, self._own.copy_rules))
-        shown = [main, *([self.stored(target.source)] if target.source else []), *map(self.stored, copies)]
+        beside = [key for key in (target.source, target.redirect) if key]
+        shown = [main, *map(self.stored, [*beside, *copies])]
         differing = self._differing_headers(target, main)
         details = [stored.line() for stored in shown] if len(shown) > 1 or main.info else []
         details += [
@@ -149,6 +152,7 @@ class Delivery:
             "wanted": target.wanted.value,
             "object": main.facts(),
             "source": self.stored(target.source).facts() if target.source else None,
+            "redirect": self.stored(target.redirect).facts() if target.redirect else None,
             "duplicates": [self.stored(key).facts() for key in copies],
             "headers_differing": {name: {"is": now, "by_the_rules": rule} for name, (now, rule) in differing.items()},
         }
@@ -160,6 +164,10 @@ class Delivery:
                 itself = "; itself it is there" if main.info else ""
                 text = f"its duplicate {printable(key)} {_unlike(self.stored(key), main)}{itself}"
                 return wrong(text, self._patience("copy" if main.info else "delete"), details, facts)
+        if target.redirect and self.stored(target.redirect).info is None:
+            name = printable(target.redirect.rpartition("/")[2])
+            text = f"its redirect is missing: {name} without a slash at its end leads nowhere"
+            return wrong(text, self._patience("page"), details, facts)
         if target.wanted is Wanted.PENDING:
             return note("what is there stays until the next run" if main.info else "nothing is there", details, facts)
         other = ", but its headers are not those of the rules" if differing else ""

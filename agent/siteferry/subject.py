@@ -1,7 +1,7 @@
 """What a path of the site is, a file, a directory or a duplicate, and what should be at its key."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from siteferry.delivery import Stored, Target, Wanted
@@ -72,6 +72,14 @@ class Subjects:
 
     def target(self, subject: Subject) -> Target | None:
         """Say what there should be at the key; None: it is not the path's own."""
+        target = self._target(subject)
+        if target is None or not (subject.is_directory and subject.published) or target.source:
+            return target
+        directory = split(target.key)[0]
+        known = self._p.descriptor.has_redirect(directory) and self._p.cache.is_known(directory)
+        return replace(target, redirect=directory) if known and not self.entry(directory) else target
+
+    def _target(self, subject: Subject) -> Target | None:
         p, key = self._p, subject.file.rules.key
         if key is None or (subject.rules.problem and subject.place.is_whole and subject.place.kind is not Kind.NOTHING):
             return None

@@ -549,6 +549,22 @@ def test_a_damaged_object(
     assert "siteferry audit --repair" in found.remedy
 
 
+@pytest.mark.parametrize("path", ["pictures", "own/"])
+def test_a_redirect(operator: Operator, path: str) -> None:
+    """Of a directory, with or without an index file, the redirect is looked at too, and missed."""
+    operator.world.descriptor = descriptor(directory_redirects="exact")
+    directory = path.strip("/")
+    damage(operator, directory, b"redirect", generated=True)
+    found = operator.asks(path)
+    assert judged(found) == (Outcome.LIVE, "")
+    assert found.steps["bucket"].facts
+    assert found.steps["bucket"].facts["redirect"]["is"] == "generated"
+    damage(operator, directory, None)
+    found = operator.asks(path)
+    assert judged(found) == (Outcome.NOT_LIVE, "bucket")
+    assert "redirect is missing" in found.reason
+
+
 def test_something_that_nobody_published(operator: Operator) -> None:
     """An object without a file is to be gone."""
     damage(operator, "stray", b"x")
