@@ -11,6 +11,7 @@ from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from siteferry_contract.cache_tags import HEADER
 from siteferry_contract.redirects import Redirects
 
 ERROR_SECONDS: Final = 10
@@ -40,6 +41,7 @@ class Cdn(Construct):
         certificate_arn: str | None,
         redirects: Redirects,
         error_page: str,
+        cache_tags: bool = False,
     ) -> None:
         super().__init__(scope, construct_id)
         functions = {
@@ -110,6 +112,12 @@ class Cdn(Construct):
                 )
             ],
         )
+
+        if cache_tags:
+            resource = self.distribution.node.default_child
+            assert isinstance(resource, cdk.CfnResource)
+            # The Distribution construct does not offer it yet.
+            resource.add_property_override("DistributionConfig.CacheTagConfig.HeaderName", HEADER)
 
     def _function(self, construct_id: str, parts: Sequence[str], comment: str) -> cloudfront.Function:
         code = "".join(Path(__file__).with_name(f"{part}.js").read_text(encoding="utf-8") for part in parts)

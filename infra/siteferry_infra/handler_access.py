@@ -6,6 +6,7 @@ from typing import Final
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 
+from siteferry_contract.index import LEDGER_KEY, SHAPE_KEY
 from siteferry_contract.job import JobKind
 from siteferry_infra.cdn import Cdn
 from siteferry_infra.job_pipeline import JobQueue
@@ -65,8 +66,26 @@ def grant_handler(
     if kind in _READS_INDEX:
         statements.append(iam.PolicyStatement(sid="Index", actions=list(_INDEX), resources=[storage.table.table_arn]))
     if kind == "invalidate":
-        statements.append(
-            iam.PolicyStatement(sid="Invalidate", actions=["cloudfront:CreateInvalidation"], resources=[cdn.arn])
-        )
+        statements += [
+            iam.PolicyStatement(
+                sid="Invalidate",
+                actions=["cloudfront:CreateInvalidation", "cloudfront:ListInvalidations"],
+                resources=[cdn.arn],
+            ),
+            _own_items("Shape", ["dynamodb:GetItem"], storage, SHAPE_KEY),
+            _own_items("Ledger", ["dynamodb:GetItem", "dynamodb:PutItem"], storage, LEDGER_KEY),
+        ]
     for statement in statements:
         function.add_to_role_policy(statement)
+
+
+def _own_items(
+    sid: str, actions: list[str], storage: Storage, key: Mapping[str, Mapping[str, str]]
+) -> iam.PolicyStatement:
+    """Let a handler reach items that are neither leaf nor head, by their partition key."""
+    return iam.PolicyStatement(
+        sid=sid,
+        actions=actions,
+        resources=[storage.table.table_arn],
+        conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [key["pk"]["S"]]}},
+    )

@@ -26,6 +26,8 @@ MIN_RETENTION_DAYS: Final = 30
 MAX_RETENTION_DAYS: Final = 3650
 MAX_INVALIDATION_WINDOW: Final = 300
 """Seconds; Lambda's limit for MaximumBatchingWindowInSeconds. At least 1, since a batch is over 10 messages."""
+MAX_INVALIDATION_BUDGET: Final = 1_000_000
+"""Paths a month, which cost $5,000: more is a slip."""
 MAX_COPY_RULES_BYTES: Final = 2_500
 """What is left of the 4 KB of a Lambda's environment after the longest names."""
 
@@ -39,6 +41,7 @@ _KNOWN: Final = (
     "page_template",
     "header_rules",
     "invalidation",
+    "invalidation_budget",
     "invalidation_window",
     "alarm_email",
     "domain_names",
@@ -75,6 +78,9 @@ class SiteSettings:
     """The text of the site's own template of directory pages; None: the built-in one."""
     header_rules: tuple[HeaderRule, ...] = ()
     invalidation: str = "paths"
+    """By "paths" or by cache "tags"."""
+    invalidation_budget: int = 10_000
+    """Paths a month; after that, each window of changes is one path."""
     invalidation_window: int = 2
     """Seconds that changes are gathered for before they become one invalidation."""
     alarm_email: str | None = None
@@ -130,6 +136,9 @@ def _read_site(name: str, table: Table, folder: Path) -> SiteSettings:
         page_template=read_page_template(table, folder),
         header_rules=read_header_rules(table),
         invalidation=_read_invalidation(table),
+        invalidation_budget=table.integer(
+            "invalidation_budget", default=10_000, low=1, high=MAX_INVALIDATION_BUDGET, unit="paths"
+        ),
         invalidation_window=table.integer(
             "invalidation_window", default=2, low=1, high=MAX_INVALIDATION_WINDOW, unit="seconds"
         ),
@@ -212,11 +221,9 @@ def _read_error_page(table: Table) -> str:
 
 def _read_invalidation(table: Table) -> str:
     mode = table.text("invalidation", default="paths")
-    if mode == "tags":
-        raise table.error("invalidation", '"tags" is not offered yet', 'use "paths" or leave it out')
-    if mode != "paths":
-        raise table.error("invalidation", f"{mode!r} is unknown", 'use "paths" or leave it out')
-    return mode
+    if mode not in ("paths", "tags"):
+        raise table.error("invalidation", f"{mode!r} is unknown", 'use "paths" (the default) or "tags"')
+    return mode or "paths"
 
 
 def _read_email(table: Table) -> str | None:

@@ -21,5 +21,5 @@ SIZES: Final[dict[JobKind, PipelineSize]] = {
     "copy": PipelineSize(timeout_seconds=300, memory_mb=512, batch_size=5, max_concurrency=10),
     "delete": PipelineSize(timeout_seconds=120, memory_mb=512, batch_size=5, max_concurrency=10),
     "page": PipelineSize(timeout_seconds=120, memory_mb=512, batch_size=5, max_concurrency=10),
-    "invalidate": PipelineSize(timeout_seconds=60, memory_mb=256, batch_size=1000, max_concurrency=2),
+    "invalidate": PipelineSize(timeout_seconds=60, memory_mb=512, batch_size=1000, max_concurrency=2),
 }

@@ -10,6 +10,7 @@ from siteferry_contract.descriptor import Descriptor, parameter_name
 from siteferry_contract.job import JOB_KINDS
 from siteferry_infra.agent_access import AgentAccess
 from siteferry_infra.alarms import Alarms
+from siteferry_infra.budget_alarm import add_budget_alarm
 from siteferry_infra.cdn import Cdn
 from siteferry_infra.functions import handlers_code
 from siteferry_infra.handler_access import grant_handler
@@ -36,6 +37,7 @@ class SiteStack(cdk.Stack):
             certificate_arn=site.certificate_arn,
             redirects=site.directory_redirects,
             error_page=site.error_page,
+            cache_tags=site.invalidation == "tags",
         )
         alarms = Alarms(self, "Alarms", site=site.name, email=site.alarm_email)
         queues = {
@@ -64,7 +66,9 @@ class SiteStack(cdk.Stack):
             header_rules=site.header_rules,
             invalidation=site.invalidation,
             directory_redirects=site.directory_redirects,
+            invalidation_budget=site.invalidation_budget,
         )
+        add_budget_alarm(self, "InvalidationBudget", site=site.name, budget=site.invalidation_budget, alarms=alarms)
         code = handlers_code(site.page_template)
         log_groups = []
         for kind, jobs in queues.items():

@@ -52,6 +52,9 @@ class Descriptor:
     copy_rules: tuple[CopyRule, ...] = ()
     header_rules: tuple[HeaderRule, ...] = ()
     invalidation: str = "paths"
+    """"paths" or "tags"."""
+    invalidation_budget: int = 10_000
+    """Paths a month."""
     directory_redirects: Redirects = "none"
 
     @property
@@ -82,6 +85,7 @@ class Descriptor:
             "queues": {kind: self.queues[kind] for kind in JOB_KINDS},
             "directory_pages": self.directory_pages,
             "directory_redirects": self.directory_redirects,
+            "invalidation_budget": self.invalidation_budget,
             "copy_rules": [{"from": rule.source, "to": rule.destination} for rule in self.copy_rules],
             "header_rules": [
                 {"match": rule.match, "headers": dict(sorted(rule.headers.items()))} for rule in self.header_rules
@@ -110,6 +114,7 @@ class Descriptor:
             "queues",
             "directory_pages",
             "directory_redirects",
+            "invalidation_budget",
             "copy_rules",
             "header_rules",
         }
@@ -130,6 +135,9 @@ class Descriptor:
         check_rules(rules)
         if not isinstance(fields["directory_pages"], bool):
             raise ContractError("the site descriptor's directory_pages is not a boolean")
+        budget = fields["invalidation_budget"]
+        if type(budget) is not int or budget < 1:
+            raise ContractError(f"the site descriptor's invalidation_budget is {budget!r}, not a positive integer")
         return cls(
             **{name: _text(fields, name) for name in _TEXTS},
             prefix=check_prefix(fields["prefix"]),
@@ -137,6 +145,7 @@ class Descriptor:
             queues={kind: _text(queues, kind) for kind in JOB_KINDS},
             directory_pages=fields["directory_pages"],
             directory_redirects=check_redirects(fields["directory_redirects"]),
+            invalidation_budget=budget,
             copy_rules=rules,
             header_rules=tuple(
                 HeaderRule(_text(rule, "match"), _texts(rule["headers"])) for rule in _list(fields, "header_rules")

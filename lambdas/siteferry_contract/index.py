@@ -14,6 +14,11 @@ Item = dict[str, Any]
 HEAD_KEY: Final[Item] = {"pk": {"S": "head"}, "sk": {"S": "head"}}
 """The site's control item. Every leaf's partition key begins with a slash, so this is outside their space."""
 
+SHAPE_KEY: Final[Item] = {"pk": {"S": "shape"}, "sk": {"S": "shape"}}
+"""What the agent says of the tree's shape (`shape`)."""
+LEDGER_KEY: Final[Item] = {"pk": {"S": "broker"}, "sk": {"S": "broker"}}
+"""The invalidation broker's own item. No other that a handler writes is in the table."""
+
 
 def leaf_key(directory: str, bound: str) -> Item:
     """Give the key of a leaf's item. The slashes keep both attributes from ever being empty, which is refused."""

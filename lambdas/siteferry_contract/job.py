@@ -39,7 +39,7 @@ class Job:
     kind: JobKind
     site: str
     run: int
-    """The run that sent it; for logs only, nothing is decided by it."""
+    """The run that sent it. It decides how precisely something is invalidated, never what is done to an object."""
     names: tuple[str, ...]
     """Keys; directory keys for `page`."""
     id: str

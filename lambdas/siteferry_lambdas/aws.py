@@ -3,7 +3,8 @@
 This module, `aws_s3` and `aws_failures` are the only ones that know boto3.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import boto3
@@ -11,12 +12,14 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from siteferry_contract.descriptor import Descriptor
-from siteferry_contract.index import item_to_leaf, leaf_key
+from siteferry_contract.index import LEDGER_KEY, SHAPE_KEY, item_to_leaf, leaf_key
 from siteferry_contract.job import Job, JobKind, encode_job
 from siteferry_contract.leaf import Leaf
+from siteferry_contract.shape import Shape, item_to_shape
 from siteferry_lambdas.aws_failures import failure
 from siteferry_lambdas.aws_s3 import S3Bucket
 from siteferry_lambdas.errors import BusyError, RefusedPathsError
+from siteferry_lambdas.ledger import Ledger, item_to_ledger, ledger_to_item
 from siteferry_lambdas.ports import ParallelMap
 
 if TYPE_CHECKING:
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 CONNECTIONS: Final = 24
 """Requests at once. A small Lambda has a fraction of a CPU: more threads would only wait for each other."""
 
+SHAPE_SECONDS: Final = 300
+"""For which a warm Lambda goes by the shape that it read."""
+
 _CONFIG: Final = Config(
     connect_timeout=5,
     read_timeout=60,
@@ -35,14 +41,18 @@ _CONFIG: Final = Config(
 )
 
 
-def connect(descriptor: Descriptor, parallel: ParallelMap) -> "tuple[DynamoIndex, S3Bucket, SqsQueues, CloudFrontCdn]":
+def connect(
+    descriptor: Descriptor, parallel: ParallelMap
+) -> "tuple[DynamoIndex, S3Bucket, SqsQueues, CloudFrontCdn, DynamoBroker]":
     """Make the ports of a site with clients of the default session."""
     session = boto3.Session(region_name=descriptor.region)
+    dynamodb = session.client("dynamodb", config=_CONFIG)
     return (
-        DynamoIndex(session.client("dynamodb", config=_CONFIG), descriptor.table),
+        DynamoIndex(dynamodb, descriptor.table),
         S3Bucket(session.client("s3", config=_CONFIG), descriptor.bucket, parallel),
         SqsQueues(session.client("sqs", config=_CONFIG), descriptor.queues),
         CloudFrontCdn(session.client("cloudfront", config=_CONFIG), descriptor.distribution),
+        DynamoBroker(dynamodb, descriptor.table),
     )
 
 
@@ -90,6 +100,51 @@ class DynamoIndex:
             request["ExclusiveStartKey"] = last
 
 
+class DynamoBroker:
+    """The broker's own item, and the tree's shape, in the index's table."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+        self._shape: tuple[float, Shape | None] | None = None
+        """What was read, and when."""
+
+    def ledger(self) -> Ledger:
+        """Get the item."""
+        item = self._get(LEDGER_KEY, "reading what the invalidation broker has in progress")
+        return item_to_ledger(item) if item else Ledger()
+
+    def replace(self, before: Ledger, after: Ledger) -> bool:
+        """Put the item if its beat is the same."""
+        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(pk)"}
+        if before.beat:
+            condition = {
+                "ConditionExpression": "beat = :beat",
+                "ExpressionAttributeValues": {":beat": {"N": str(before.beat)}},
+            }
+        try:
+            self._client.put_item(TableName=self._table, Item=ledger_to_item(after), **condition)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        except (ClientError, BotoCoreError) as error:
+            raise failure(error, "writing what the invalidation broker has in progress") from error
+        return True
+
+    def shape(self) -> Shape | None:
+        """Get the agent's item, or what it was some minutes ago."""
+        now = time.monotonic()
+        if self._shape is None or now - self._shape[0] > SHAPE_SECONDS:
+            item = self._get(SHAPE_KEY, "reading the tree's shape")
+            self._shape = now, item_to_shape(item) if item else None
+        return self._shape[1]
+
+    def _get(self, key: dict[str, Any], what: str) -> Mapping[str, Any] | None:
+        try:
+            return self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+        except (ClientError, BotoCoreError) as error:
+            raise failure(error, what) from error
+
+
 class SqsQueues:
     """The job queues in SQS."""
 
@@ -126,11 +181,20 @@ class CloudFrontCdn:
         self._client = client
         self._distribution = distribution
 
-    def invalidate(self, paths: Sequence[str], reference: str) -> None:
+    def completed(self) -> Collection[str]:
+        """List the latest hundred."""
+        try:
+            answer = self._client.list_invalidations(DistributionId=self._distribution, MaxItems="100")
+        except (ClientError, BotoCoreError) as error:
+            raise failure(error, f"listing the invalidations of distribution {self._distribution}") from error
+        found = answer["InvalidationList"].get("Items", [])
+        return {summary["Id"] for summary in found if summary["Status"] == "Completed"}
+
+    def invalidate(self, paths: Sequence[str], reference: str) -> str:
         """Create an invalidation."""
         what = f"invalidating {len(paths)} paths of distribution {self._distribution}"
         try:
-            self._client.create_invalidation(
+            answer = self._client.create_invalidation(
                 DistributionId=self._distribution,
                 InvalidationBatch={
                     "Paths": {"Quantity": len(paths), "Items": list(paths)},
@@ -146,3 +210,4 @@ class CloudFrontCdn:
             raise failure(error, what) from error
         except BotoCoreError as error:
             raise failure(error, what) from error
+        return answer["Invalidation"]["Id"]

@@ -1,7 +1,7 @@
 """The edge of every handler: a batch of SQS records in, the failed ones out. Logs, metrics, and the retry delay."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -21,6 +21,9 @@ from siteferry_lambdas.report import Report
 FIRST_RETRY: Final = 15
 """Seconds. Doubled with every receipt: most failures are throttles or races, over long before the visibility ends."""
 LAST_RETRY: Final = 300
+
+UNITS: Final[Mapping[str, MetricUnit]] = {"BudgetUsedPercent": MetricUnit.Percent}
+"""Of what is not a count."""
 
 Handle = Callable[[Job, str], Report]
 """Does a job, given with its SQS message id."""
@@ -62,7 +65,7 @@ def process_batch(
         report = handle(job, record.message_id)
         metrics.add_metric(name="JobsDone", unit=MetricUnit.Count, value=1)
         for name, value in report.counts.items():
-            metrics.add_metric(name=name, unit=MetricUnit.Count, value=value)
+            metrics.add_metric(name=name, unit=UNITS.get(name, MetricUnit.Count), value=value)
         logger.info("job done", extra={"names": len(job.names), **report.counts})
 
     def record_handler(record: SQSRecord) -> None:

@@ -40,8 +40,8 @@ def site_of_this_lambda() -> Site:
         )
     descriptor = Descriptor.from_json(text)
     parallel = threads(_WORKERS)
-    index, bucket, queues, cdn = connect(descriptor, parallel)
-    return Site(descriptor, index, bucket, queues, cdn, parallel)
+    index, bucket, queues, cdn, broker = connect(descriptor, parallel)
+    return Site(descriptor, index, bucket, queues, cdn, broker, parallel)
 
 
 def warm() -> None:

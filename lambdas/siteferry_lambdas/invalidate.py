@@ -7,7 +7,6 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from siteferry_contract.job import Job
 from siteferry_lambdas.batch import Edge, process_batch
 from siteferry_lambdas.compose import site_of_this_lambda, warm
-from siteferry_lambdas.cover import Limits
 from siteferry_lambdas.invalidations import settle_invalidations
 from siteferry_lambdas.ports import Site
 from siteferry_lambdas.report import Report
@@ -24,7 +23,7 @@ def handler(event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
 def handle_batch(edge: Edge, site: Site, event: dict[str, Any], context: Any) -> PartialItemFailureResponse:
     """Do the same for any site."""
     messages = {record["messageId"]: record["body"] for record in event["Records"]}
-    outcomes = settle_invalidations(site, messages, Limits())
+    outcomes = settle_invalidations(site, messages, edge.logger.warning)
 
     def outcome(_: Job, message_id: str) -> Report:
         result = outcomes[message_id]

@@ -6,13 +6,16 @@ found: every one raises HandlerError rather than guess.
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from time import time
 from typing import Final, Protocol, TypeVar
 
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.job import Job, JobKind
 from siteferry_contract.leaf import Leaf
 from siteferry_contract.objects import is_generated
+from siteferry_contract.shape import Shape
 from siteferry_lambdas.errors import StoreError
+from siteferry_lambdas.ledger import Ledger
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -112,11 +115,28 @@ class Queues(Protocol):
 class Cdn(Protocol):
     """The distribution."""
 
-    def invalidate(self, paths: Sequence[str], reference: str) -> None:
-        """Invalidate URL paths; the same reference with the same paths is one invalidation.
+    def invalidate(self, paths: Sequence[str], reference: str) -> str:
+        """Invalidate URL paths, or `#` and a cache tag; gives the invalidation's id.
 
-        Raises BusyError if too many are in progress, and RefusedPathsError if a path is not taken.
+        The same reference with the same paths is one invalidation. Raises BusyError if too many are in progress, and
+        RefusedPathsError if a path is not taken.
         """
+
+    def completed(self) -> Collection[str]:
+        """Give the ids of those among the latest invalidations that are completed."""
+
+
+class Broker(Protocol):
+    """The broker's own item, and what the agent says of the tree's shape."""
+
+    def ledger(self) -> Ledger:
+        """Read the ledger, strongly consistently; an empty one if there is none."""
+
+    def replace(self, before: Ledger, after: Ledger) -> bool:
+        """Write the ledger if it is still `before`; tells whether it was."""
+
+    def shape(self) -> Shape | None:
+        """Give the tree's shape, some minutes old at most; None: the agent has said nothing yet."""
 
 
 class ParallelMap(Protocol):
@@ -135,4 +155,8 @@ class Site:
     bucket: Bucket
     queues: Queues
     cdn: Cdn
+    broker: Broker
+    """For the invalidate handler only."""
     parallel: ParallelMap
+    now: Callable[[], float] = time
+    """Seconds since 1970."""

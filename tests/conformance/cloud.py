@@ -10,7 +10,7 @@ from siteferry.head import Head, LeaseRecord
 from siteferry.ports import IndexStore, JobQueues, ObjectStore
 from siteferry_contract.job import JobKind
 from siteferry_contract.leaf import FileEntry, Leaf, sorted_entries
-from siteferry_lambdas.ports import Bucket, Cdn, Index, Queues
+from siteferry_lambdas.ports import Broker, Bucket, Cdn, Index, Queues
 
 TOKEN: Final = "the-token-of-the-lease"
 VISIBILITY_SECONDS: Final = 300
@@ -42,6 +42,7 @@ class Cloud:
     queues: Queues
     """The handlers'."""
     cdn: Cdn
+    broker: Broker
     now: Callable[[], float]
     """Seconds."""
     receive: Callable[[JobKind], list[Received]]

@@ -74,6 +74,7 @@ def in_memory() -> Cloud:
         bucket=handler_ports.HandlerBucket(handler, bucket),
         queues=handler_ports.HandlerQueues(handler, queues, change_visibility, lambda: ()),
         cdn=handler_ports.HandlerCdn(handler, cdn),
+        broker=handler_ports.HandlerBroker(handler, table),
         now=lambda: scheduler.now,
         receive=receive,
         delete=lambda _kind, received: queues.delete(messages[received.handle][0]),

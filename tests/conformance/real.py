@@ -60,7 +60,7 @@ class Account:
     def cloud(self) -> Cloud:
         """Give the ports."""
         with chosen(self.environment):
-            leaves, bucket, queues, cdn = connect(self.descriptor, threads(_WORKERS))
+            leaves, bucket, queues, cdn, broker = connect(self.descriptor, threads(_WORKERS))
             agent_index = DynamoIndex(self.session, self.descriptor.table)
             objects = S3Objects(self.session, self.descriptor, _WORKERS, _REQUEST_SECONDS)
             jobs = SqsQueues(self.session, self.descriptor)
@@ -89,6 +89,7 @@ class Account:
             bucket=bucket,
             queues=queues,
             cdn=cdn,
+            broker=broker,
             now=time.monotonic,
             receive=receive,
             delete=lambda kind, found: sqs.delete_message(QueueUrl=urls[kind], ReceiptHandle=found.handle),

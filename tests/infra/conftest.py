@@ -15,6 +15,8 @@ SITES = """
 [sites.plain]
 
 [sites.full]
+invalidation = "tags"
+invalidation_budget = 2500
 prefix = "some/prefix/"
 encoding = "auto"
 copy_rules = [{ from = "docs/", to = "mirror/docs/" }]

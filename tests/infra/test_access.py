@@ -80,11 +80,11 @@ def test_the_agent_takes_dead_letters_only(stack: Synthesized) -> None:
         ("copy", {"s3", "sqs"}),
         ("delete", {"dynamodb", "s3", "sqs"}),
         ("page", {"dynamodb", "s3", "sqs"}),
-        ("invalidate", {"cloudfront", "sqs"}),
+        ("invalidate", {"cloudfront", "dynamodb", "sqs"}),
     ],
 )
 def test_a_handler_reaches_only_the_services_of_its_job(full: Synthesized, kind: str, expected: set[str]) -> None:
-    """Handlers read the index and never write it; only the invalidate handler invalidates."""
+    """Handlers read the index and never write it; only the invalidate handler invalidates, and has an item."""
     granted = {
         action
         for policy in full.properties("AWS::IAM::Policy")
@@ -93,4 +93,17 @@ def test_a_handler_reaches_only_the_services_of_its_job(full: Synthesized, kind:
         for action in as_list(statement["Action"])
     }
     assert {action.partition(":")[0] for action in granted} == {*expected, "logs"}
-    assert not granted & {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+    writes = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
+    assert granted & writes == ({"dynamodb:PutItem"} if kind == "invalidate" else set())
+
+
+def test_the_invalidate_handler_reaches_two_items_only(stack: Synthesized) -> None:
+    """It reads the tree's shape and its ledger and writes the ledger; each statement names one partition key."""
+    found = {
+        (action, *statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"])
+        for name, statement in statements(stack)
+        if "Invalidate" in name
+        for action in as_list(statement["Action"])
+        if action.startswith("dynamodb:")
+    }
+    assert found == {("dynamodb:GetItem", "shape"), ("dynamodb:GetItem", "broker"), ("dynamodb:PutItem", "broker")}

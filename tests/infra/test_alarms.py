@@ -25,6 +25,14 @@ def test_every_job_queue_is_watched_for_old_jobs_and_every_function_for_crashes(
     assert crashed == stack.of_type("AWS::Lambda::Function").keys()
 
 
+def test_a_budget_that_is_used_up_raises_an_alarm(stack: Synthesized) -> None:
+    """By the metric that the invalidate handler writes, with the dimensions that it writes it with."""
+    (alarm,) = [a for a in stack.properties("AWS::CloudWatch::Alarm") if a["MetricName"] == "BudgetUsedPercent"]
+    assert (alarm["Namespace"], alarm["Threshold"], alarm["Statistic"]) == ("siteferry", 99, "Maximum")
+    dimensions = {dimension["Name"]: dimension["Value"] for dimension in alarm["Dimensions"]}
+    assert dimensions == {"service": "siteferry-invalidate", "site": stack.site}
+
+
 def test_every_alarm_goes_to_the_topic_and_says_what_to_do(stack: Synthesized) -> None:
     """Alarm and all-clear are both sent, the description fits, and idle is no alarm."""
     (topic,) = stack.of_type("AWS::SNS::Topic")

@@ -1,5 +1,6 @@
 """What holds for the distribution of every site."""
 
+from siteferry_contract.cache_tags import METADATA
 from tests.infra.conftest import Synthesized
 
 
@@ -49,6 +50,14 @@ def test_the_url_is_the_path_that_an_ftp_user_sees(stacks: dict[str, Synthesized
         (resource,) = stack.properties("AWS::CloudFront::Distribution")
         paths[site] = resource["DistributionConfig"]["Origins"][0].get("OriginPath")
     assert paths == {"plain": None, "full": "/some/prefix"}
+
+
+def test_cache_tags_are_read_from_the_metadata_of_objects_if_wanted(stacks: dict[str, Synthesized]) -> None:
+    """The header as S3 sends the metadata that agent and handlers put; without the setting there is none."""
+    (tagged,) = stacks["full"].properties("AWS::CloudFront::Distribution")
+    assert tagged["DistributionConfig"]["CacheTagConfig"] == {"HeaderName": f"x-amz-meta-{METADATA}"}
+    (plain,) = stacks["plain"].properties("AWS::CloudFront::Distribution")
+    assert "CacheTagConfig" not in plain["DistributionConfig"]
 
 
 def test_a_domain_of_ones_own_asks_for_modern_tls(full: Synthesized) -> None:

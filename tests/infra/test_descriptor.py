@@ -15,7 +15,8 @@ def test_the_descriptor_is_complete(full: Synthesized) -> None:
     assert (parameter["Name"], parameter["Tier"]) == ("/siteferry/full", "Intelligent-Tiering")
     descriptor = Descriptor.from_json(full.resolve(parameter["Value"]))
     assert (descriptor.site, descriptor.prefix, descriptor.encoding) == ("full", "some/prefix/", "auto")
-    assert (descriptor.directory_pages, descriptor.invalidation) == (False, "paths")
+    assert (descriptor.directory_pages, descriptor.invalidation) == (False, "tags")
+    assert descriptor.invalidation_budget == 2500
     assert [(rule.source, rule.destination) for rule in descriptor.copy_rules] == [("docs/", "mirror/docs/")]
     assert [rule.match for rule in descriptor.header_rules] == ["*.html"]
     for kind in JOB_KINDS:

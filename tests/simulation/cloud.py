@@ -10,7 +10,6 @@ from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.errors import ContractError
 from siteferry_contract.job import Job, JobKind, decode_job
 from siteferry_lambdas.batch import retry_delay
-from siteferry_lambdas.cover import Limits
 from siteferry_lambdas.errors import HandlerError
 from siteferry_lambdas.invalidations import settle_invalidations
 from siteferry_lambdas.ports import Site
@@ -20,7 +19,15 @@ from siteferry_lambdas.settle_delete import handle_delete
 from siteferry_lambdas.settle_page import handle_page
 from tests.simulation.cloudfront import Cdn
 from tests.simulation.faults import Requests
-from tests.simulation.handler_ports import AnyOrder, Asking, HandlerBucket, HandlerCdn, HandlerIndex, HandlerQueues
+from tests.simulation.handler_ports import (
+    AnyOrder,
+    Asking,
+    HandlerBroker,
+    HandlerBucket,
+    HandlerCdn,
+    HandlerIndex,
+    HandlerQueues,
+)
 from tests.simulation.s3 import Bucket
 from tests.simulation.schedule import Schedule
 from tests.simulation.scheduler import Process, Scheduler
@@ -85,7 +92,9 @@ class Cloud:
             HandlerBucket(asking, self.bucket),
             queues,
             HandlerCdn(asking, self.cdn),
+            HandlerBroker(asking, self.table),
             AnyOrder(rng),
+            lambda: scheduler.now,
         )
         self._received: dict[str, Message] = {}
 
@@ -152,7 +161,7 @@ class Cloud:
 
     def _settle_invalidations(self, batch: list[tuple[Message, int]]) -> list[tuple[Message, int]]:
         bodies = {message.id: message.body for message, _ in batch}
-        outcomes = settle_invalidations(self.site, bodies, Limits())
+        outcomes = settle_invalidations(self.site, bodies, self.requests.tell)
         done = []
         for message, receipt in batch:
             outcome = outcomes[message.id]

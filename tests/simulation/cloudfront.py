@@ -20,6 +20,7 @@ class TooManyError(Exception):
 
 @dataclass(slots=True)
 class _Invalidation:
+    id: str
     paths: tuple[str, ...]
     created: float
     ends: float
@@ -50,12 +51,12 @@ class Cdn:
             if held is None or (held[1] is None and now - held[2] > ERROR_SECONDS):
                 self.cached[path] = (key, self.origin(key), now)
 
-    def invalidate(self, paths: Sequence[str], reference: str) -> None:
+    def invalidate(self, paths: Sequence[str], reference: str) -> str:
         """Create an invalidation; it takes a while, and reaches only what was cached before it."""
         chosen = tuple(paths)
         if reference in self.done:
             assert self.done[reference] == chosen, "a reference is used again for other paths: CloudFront refuses"
-            return
+            return f"I{list(self.done).index(reference)}"
         assert 0 < len(chosen) <= MAX_PATHS
         assert all(path.startswith("/") and path.isascii() for path in chosen)
         running = [path for one in self.running for path in one.paths]
@@ -63,9 +64,14 @@ class Cdn:
         if wildcards > MAX_WILDCARDS or len(running) + len(chosen) > MAX_PATHS:
             raise TooManyError
         self.done[reference] = chosen
-        one = _Invalidation(chosen, self.now(), self.now() + self.seconds())
+        one = _Invalidation(f"I{len(self.done) - 1}", chosen, self.now(), self.now() + self.seconds())
         self.running.append(one)
         self.at(one.ends, lambda: self._end(one))
+        return one.id
+
+    def completed(self) -> set[str]:
+        """Give the ids of what is over."""
+        return {f"I{n}" for n in range(len(self.done))} - {one.id for one in self.running}
 
     def _end(self, one: _Invalidation) -> None:
         self.running.remove(one)

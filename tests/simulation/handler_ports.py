@@ -7,10 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+from siteferry_contract.index import LEDGER_KEY, SHAPE_KEY
 from siteferry_contract.job import Job, JobKind, encode_job
 from siteferry_contract.leaf import Leaf
 from siteferry_contract.objects import format_crc64nvme
+from siteferry_contract.shape import Shape, item_to_shape
 from siteferry_lambdas.errors import BusyError, ChangedError, StoreError
+from siteferry_lambdas.ledger import Ledger, item_to_ledger, ledger_to_item
 from siteferry_lambdas.ports import Marker, Nothing, Object, Seen
 from tests.simulation.cloudfront import Cdn, TooManyError
 from tests.simulation.faults import Requests, ThrottledFault, UnknownFault
@@ -145,14 +148,40 @@ class HandlerCdn:
     asking: Asking
     cdn: Cdn
 
-    def invalidate(self, paths: Sequence[str], reference: str) -> None:
+    def invalidate(self, paths: Sequence[str], reference: str) -> str:
         try:
-            self.asking.ask(f"invalidating {paths}", lambda: self.cdn.invalidate(paths, reference))
+            created = self.asking.ask(f"invalidating {paths}", lambda: self.cdn.invalidate(paths, reference))
         except TooManyError as error:
             self.asking.counts["too many invalidations"] += 1
             raise BusyError("TooManyInvalidationsInProgress", retry_helps=True) from error
         self.asking.counts["invalidations"] += 1
         self.asking.tell(f"invalidates {', '.join(paths)}")
+        return created
+
+    def completed(self) -> Collection[str]:
+        return self.asking.ask("listing invalidations", self.cdn.completed)
+
+
+@dataclass(slots=True)
+class HandlerBroker:
+    """Implements `Broker`."""
+
+    asking: Asking
+    table: Table
+
+    def ledger(self) -> Ledger:
+        item = self.asking.ask("reading the ledger", lambda: self.table.get(LEDGER_KEY))
+        return item_to_ledger(item) if item else Ledger()
+
+    def replace(self, before: Ledger, after: Ledger) -> bool:
+        item, beat = ledger_to_item(after), {"N": str(before.beat)} if before.beat else None
+        written = self.asking.ask("writing the ledger", lambda: self.table.put_if(item, "beat", beat))
+        self.asking.counts["lost races for the ledger"] += not written
+        return written
+
+    def shape(self) -> Shape | None:
+        item = self.asking.ask("reading the shape", lambda: self.table.get(SHAPE_KEY))
+        return item_to_shape(item) if item else None
 
 
 @dataclass(slots=True)

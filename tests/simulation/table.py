@@ -66,6 +66,20 @@ class Table:
         self.committed(before, self.files(directories))
         return True
 
+    def get(self, key: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Get an item that is neither leaf nor head."""
+        return self.items.get((key["pk"]["S"], key["sk"]["S"]))
+
+    def put_if(self, item: Mapping[str, Any], name: str, value: Mapping[str, Any] | None) -> bool:
+        """Put such an item if an attribute of the one that is there has this value; None: if there is none."""
+        key = item["pk"]["S"], item["sk"]["S"]
+        there = self.items.get(key)
+        if (value is None) != (there is None) or (there is not None and there.get(name) != value):
+            return False
+        assert sum(len(str(found)) for found in item.values()) < MAX_ITEM_BYTES
+        self.items[key] = item
+        return True
+
     def leaf_at(self, key: tuple[str, str]) -> Leaf:
         """Give one leaf by its key."""
         item = self.items[key]

@@ -113,7 +113,7 @@ def test_any_bytes_are_refused_with_the_contracts_error(blob: bytes) -> None:
         decode_entries(blob)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.randoms(use_true_random=False), st.integers(0, 6000))
 def test_split_keeps_limits_and_order(chance: object, count: int) -> None:
     """A split keeps every entry in order, and every part fits in a leaf, even with hostile 255-byte names."""
@@ -142,7 +142,7 @@ def test_jobs_round_trip(kind: JobKind, written: list[str], run: int) -> None:
     assert arrived == written
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.sampled_from(JOB_KINDS), st.sampled_from(["\x01", "é", "\U0001f600", "a", '"', "\\"]), st.integers(1, 1500))
 def test_jobs_stay_small(kind: JobKind, character: str, count: int) -> None:
     """Messages stay under the limit with the longest names there are, however they are escaped."""

@@ -119,7 +119,7 @@ class World:
         self.jobs += make_jobs(kind, names, site="www", run=1)  # type: ignore[arg-type]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(
     st.lists(st.tuples(st.sampled_from(NAMES), st.booleans()), min_size=1, max_size=5),
     st.integers(0, 2**32),

@@ -12,7 +12,9 @@ from siteferry_contract.job import JOB_KINDS, Job, JobKind
 from siteferry_contract.leaf import Entry, FileEntry, Leaf, SubdirectoryEntry, sorted_entries
 from siteferry_contract.objects import GENERATED, GENERATED_PAGE
 from siteferry_contract.redirects import Redirects
+from siteferry_contract.shape import Shape
 from siteferry_lambdas.errors import ChangedError, StoreError
+from siteferry_lambdas.ledger import Ledger, item_to_ledger, ledger_to_item
 from siteferry_lambdas.ports import Marker, Nothing, Object, Seen, Site
 
 A = TypeVar("A")
@@ -195,11 +197,51 @@ class MemoryCdn:
         self.invalidations: list[tuple[tuple[str, ...], str]] = []
         self.failures: list[Exception] = []
         """Raised one after the other."""
+        self.over: set[str] = set()
+        """Ids of what is completed."""
+        self.listed = 0
 
-    def invalidate(self, paths: Sequence[str], reference: str) -> None:
+    def invalidate(self, paths: Sequence[str], reference: str) -> str:
         if self.failures:
             raise self.failures.pop(0)
         self.invalidations.append((tuple(paths), reference))
+        return f"I{len(self.invalidations)}"
+
+    def completed(self) -> Collection[str]:
+        self.listed += 1
+        return self.over
+
+
+class MemoryBroker:
+    """The broker's item and the shape."""
+
+    def __init__(self) -> None:
+        self.item: Ledger = Ledger()
+        self.known: Shape | None = Shape({"": 1000})
+        self.failures: dict[str, Exception] = {}
+        """By method."""
+        self.before_replace: Callable[[], None] = lambda: None
+
+    def ledger(self) -> Ledger:
+        self._begin("ledger")
+        return self.item
+
+    def replace(self, before: Ledger, after: Ledger) -> bool:
+        self._begin("replace")
+        self.before_replace()
+        if self.item.beat != before.beat:
+            return False
+        # As it comes back from the table.
+        self.item = item_to_ledger(ledger_to_item(after))
+        return True
+
+    def shape(self) -> Shape | None:
+        self._begin("shape")
+        return self.known
+
+    def _begin(self, method: str) -> None:
+        if error := self.failures.get(method):
+            raise error
 
 
 @dataclass(frozen=True)
@@ -211,6 +253,7 @@ class Memory:
     bucket: MemoryBucket
     queues: MemoryQueues
     cdn: MemoryCdn
+    broker: MemoryBroker
 
     @property
     def log(self) -> list[tuple[str, str]]:
@@ -219,7 +262,13 @@ class Memory:
 
 
 def memory_site(
-    *rules: CopyRule, prefix: str = "", directory_pages: bool = True, directory_redirects: Redirects = "none"
+    *rules: CopyRule,
+    prefix: str = "",
+    directory_pages: bool = True,
+    directory_redirects: Redirects = "none",
+    invalidation: str = "paths",
+    invalidation_budget: int = 10_000,
+    now: Callable[[], float] = lambda: 0.0,
 ) -> Memory:
     """Make a site."""
     descriptor = Descriptor(
@@ -236,10 +285,13 @@ def memory_site(
         page_layout="0a1b2c3d4e5f",
         copy_rules=rules,
         directory_redirects=directory_redirects,
+        invalidation=invalidation,
+        invalidation_budget=invalidation_budget,
     )
-    index, bucket, cdn = MemoryIndex(), MemoryBucket(), MemoryCdn()
+    index, bucket, cdn, broker = MemoryIndex(), MemoryBucket(), MemoryCdn(), MemoryBroker()
     queues = MemoryQueues(bucket.log)
-    return Memory(Site(descriptor, index, bucket, queues, cdn, one_by_one), index, bucket, queues, cdn)
+    site = Site(descriptor, index, bucket, queues, cdn, broker, one_by_one, now)
+    return Memory(site, index, bucket, queues, cdn, broker)
 
 
 def one_by_one(function: Callable[[A], B], items: Iterable[A], /) -> Sequence[B]:
