@@ -236,6 +236,19 @@ class Cache:
         """Give the number of published files."""
         return int(self._db.execute("SELECT coalesce(sum(files), 0) FROM leaf").fetchone()[0])
 
+    def files_by_directory(self) -> Iterator[tuple[str, int]]:
+        """Give the number of published files right in each directory that exists."""
+        yield from self._db.execute("SELECT directory, sum(files) FROM leaf WHERE NOT gone GROUP BY directory")
+
+    def shaped_files(self) -> int | None:
+        """Give the number of published files when the tree's shape was last written; None: not known."""
+        written = self._meta("shaped")
+        return int(written) if written is not None else None
+
+    def set_shaped_files(self, files: int) -> None:
+        """Record it."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('shaped', ?)", (str(files),))
+
     # ---- looks (for a file system with a clock of its own) and problems
 
     def first_look(self, path: bytes, state: str, now: float) -> float:

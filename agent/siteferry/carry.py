@@ -1,12 +1,13 @@
 """From a plan to a closed run: open it, make its effects, close it (docs/design.md: a run, steps 3 to 7)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from siteferry.cache import Version
 from siteferry.commit import Committer
 from siteferry.compare import Comparison
 from siteferry.head import Applied
+from siteferry.header_sets import rules_to_json
 from siteferry.look import Agreed, Extra, Look
 from siteferry.outbox import Outbox
 from siteferry.parts import Parts
@@ -14,6 +15,7 @@ from siteferry.plan import Plan
 from siteferry.publish import Publisher
 from siteferry.report import Summary
 from siteferry.run import Effects, Work
+from siteferry.shaping import Shaping
 from siteferry.tenancy import Tenancy
 from siteferry.tree import Tree
 
@@ -50,8 +52,10 @@ class Carrier:
         objects = p.services.objects  # before anything is opened: it may not be reachable
         p.cache.set_version(None)
         before = control.head.applied
+        Shaping(p).withdraw(before)
+        applied = Applied.of(p.descriptor).with_rules_of(before).with_derived_of(before).with_layout_of(before)
         summary.run = control.open_run(
-            Applied.of(p.descriptor).with_rules_of(before).with_derived_of(before).with_layout_of(before),
+            applied.with_tagged(before, p.descriptor, control.head.run + 1),
             deletes=plan.totals.deletes,
             forget_deletes=comparison.approved,
         )
@@ -89,10 +93,12 @@ class Carrier:
         closed: bool,
         derived: bool = False,
         layout: bool = False,
+        adopted: bool = False,
     ) -> None:
         """Close the run, or leave it open for recovery.
 
-        `derived`: it went through what the Lambdas make, too; `layout`: it sent a page job for every directory.
+        `derived`: it went through what the Lambdas make, too; `layout`: it sent a page job for every directory;
+        `adopted`: there may be objects that it did not put, which carry no cache tags.
         """
         p, control = self.parts, self.tenancy.control
         summary.closed = closed
@@ -101,16 +107,25 @@ class Carrier:
         if not closed:
             return
         applied = Applied.of(p.descriptor)
+        if adopted and p.descriptor.has_tags:
+            applied = replace(
+                applied, header_rules=(rules_to_json(p.descriptor.header_rules, tags=False), *applied.header_rules)
+            )
         if effects.forced_left or summary.stopped or headers_left(comparison, summary):
             applied = applied.with_rules_of(control.head.applied)
         if not derived or summary.stopped:
             applied = applied.with_derived_of(control.head.applied)
         if not layout or summary.stopped:
             applied = applied.with_layout_of(control.head.applied)
+        before = control.head.applied
+        applied = applied.with_tagged(before, p.descriptor, control.head.run)
         control.close_run(applied)
+        Shaping(p).update(before, applied)
         p.cache.set_version(Version(control.head.epoch, control.head.run))
         if not summary.stopped:
             p.cache.snapshot.end_walk(comparison.unfinished | effects.unfinished)
+        if adopted and p.descriptor.has_tags:
+            p.cache.snapshot.forget()  # the next run is to find every object without tags
 
 
 def headers_left(comparison: Comparison, summary: Summary) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from siteferry.errors import IndexDamagedError
+from siteferry.header_sets import rules_to_json
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.index import HEAD_KEY, Item
 
@@ -37,16 +38,31 @@ class Applied:
     derived: str = ""
     """Copy rules, pages and redirects, as canonical JSON, that what the Lambdas make was last gone through with."""
     layout: str = ""
-    """Of directory pages, when page jobs of all directories were last sent."""
+    """Of what the page handler makes, when page jobs of all directories were last sent."""
+    tagged: int | None = None
+    """The run since whose close every object carries its cache tags; None: some may not, or the site has no tags."""
 
     @classmethod
     def of(cls, descriptor: Descriptor) -> "Applied":
         """Take it from a descriptor."""
-        rules = [[rule.match, dict(sorted(rule.headers.items()))] for rule in descriptor.header_rules]
+        rules = rules_to_json(descriptor.header_rules, tags=descriptor.has_tags)
         copies = [[rule.source, rule.destination] for rule in descriptor.copy_rules]
         derived = [copies, descriptor.directory_pages, descriptor.directory_redirects]
         layout = descriptor.page_layout if descriptor.directory_pages else ""
-        return cls(descriptor.prefix, descriptor.encoding, (json.dumps(rules),), json.dumps(derived), layout)
+        layout += " with tags" if descriptor.has_tags else ""
+        return cls(descriptor.prefix, descriptor.encoding, (rules,), json.dumps(derived), layout)
+
+    def is_of(self, descriptor: Descriptor) -> bool:
+        """Tell whether all that is published is as the descriptor wants it."""
+        now = Applied.of(descriptor)
+        return (self.header_rules, self.derived, self.layout) == (now.header_rules, now.derived, now.layout)
+
+    def with_tagged(self, before: "Applied | None", descriptor: Descriptor, run: int) -> "Applied":
+        """Say since which run all objects are tagged; `run` is the present one."""
+        if not (descriptor.has_tags and self.is_of(descriptor)):
+            return replace(self, tagged=None)
+        since = before.tagged if before and before.is_of(descriptor) else None
+        return replace(self, tagged=since if since is not None else run)
 
     def with_rules_of(self, before: "Applied | None") -> "Applied":
         """Add the rules under which objects may still be published."""
@@ -119,6 +135,8 @@ def head_to_item(head: Head) -> Item:
         item["applied_encoding"] = {"S": head.applied.encoding}
         item["applied_derived"] = {"S": head.applied.derived}
         item["applied_layout"] = {"S": head.applied.layout}
+        if head.applied.tagged is not None:
+            item["applied_tagged"] = {"N": str(head.applied.tagged)}
         item["applied_header_rules"] = {"L": [{"S": rules} for rules in head.applied.header_rules]}
     return item
 
@@ -148,6 +166,7 @@ def item_to_head(item: Mapping[str, Any]) -> Head:
                 rules,
                 item["applied_derived"]["S"],
                 item["applied_layout"]["S"],
+                int(item["applied_tagged"]["N"]) if "applied_tagged" in item else None,
             )
         return Head(
             epoch=item["epoch"]["S"],

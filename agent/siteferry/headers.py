@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from siteferry.ports import ObjectInfo
+from siteferry_contract import cache_tags
 from siteferry_contract.descriptor import HeaderRule
 from siteferry_contract.objects import MTIME, UPLOAD, format_mtime
 
@@ -82,8 +83,9 @@ def _served(headers: Mapping[str, str]) -> dict[str, str]:
 class Headers:
     """Gives the headers of each key."""
 
-    def __init__(self, prefix: str, rules: Sequence[HeaderRule]) -> None:
-        self._prefix = prefix
+    def __init__(self, prefix: str, rules: Sequence[HeaderRule], *, tags: bool = False) -> None:
+        """Make it of header rules; with `tags`, objects carry their cache tags as well."""
+        self._prefix, self._tags = prefix, tags
         self._rules = [(rule, re.compile(fnmatch.translate(rule.match)).match) for rule in rules]
 
     def settings(self, key: str) -> dict[str, str]:
@@ -94,6 +96,8 @@ class Headers:
             headers["content-encoding"] = "gzip"
         if rule := self.rule(key):
             headers.update(rule.headers)
+        if self._tags:
+            headers[cache_tags.HEADER] = cache_tags.tags_of(key, self._prefix)
         return headers
 
     def rule(self, key: str) -> HeaderRule | None:

@@ -1,6 +1,5 @@
 """From the head and the tree to a plan: the index is at hand, what settings changed is known, the brake is on."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -10,13 +9,13 @@ from siteferry.compare import Comparer, Comparison, apply_brake, settings_finger
 from siteferry.diff import Adopts, Forced
 from siteferry.disagree import Disagreements
 from siteferry.head import Applied, Head
+from siteferry.header_sets import rules_from_json
 from siteferry.headers import Headers
 from siteferry.parts import Parts
 from siteferry.plan import HEADERS, Plan
 from siteferry.report import Summary
 from siteferry.settle import Settling, has_own_clock
 from siteferry.tree import Tree
-from siteferry_contract.descriptor import HeaderRule
 
 LOOKS_SECONDS: Final = 86_400
 """For which a look at a file that is being written is remembered."""
@@ -56,10 +55,8 @@ class Look:
         if head.applied is None or head.applied.header_rules == Applied.of(self._p.descriptor).header_rules:
             return None
         new = self._p.headers
-        earlier = [
-            Headers(self._p.descriptor.prefix, [HeaderRule(match, headers) for match, headers in json.loads(rules)])
-            for rules in head.applied.header_rules
-        ]
+        prefix = self._p.descriptor.prefix
+        earlier = [Headers(prefix, rules, tags=tags) for rules, tags in map(rules_from_json, head.applied.header_rules)]
         return lambda key: HEADERS if any(old.settings(key) != new.settings(key) for old in earlier) else None
 
     def other_derived(self, head: Head) -> bool:

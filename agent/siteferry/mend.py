@@ -146,7 +146,7 @@ class Mender:
                 derived.mend(outbox, deep=deep)
                 if head.open is not None:
                     self._jobs_again(outbox, head.open)
-            self.carrier.end(effects, comparison, summary, closed=closed, derived=through)
+            self.carrier.end(effects, comparison, summary, closed=closed, derived=through, adopted=bool(adoption))
         return summary
 
     def _extra(self, head: Head, found: Disagreements, adoption: Adoption | None) -> Extra:

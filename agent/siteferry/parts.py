@@ -54,4 +54,4 @@ class Parts:
     @property
     def headers(self) -> Headers:
         """What objects are put with."""
-        return Headers(self.descriptor.prefix, self.descriptor.header_rules)
+        return Headers(self.descriptor.prefix, self.descriptor.header_rules, tags=self.descriptor.has_tags)

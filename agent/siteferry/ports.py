@@ -14,6 +14,7 @@ from siteferry.head import Head
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.job import Job, JobKind
 from siteferry_contract.leaf import Leaf
+from siteferry_contract.shape import Shape
 
 T = TypeVar("T")
 
@@ -91,6 +92,10 @@ class IndexStore(Protocol):
 
         At most 99 leaves. After UnavailableError they may or may not have been written.
         """
+        ...
+
+    def write_shape(self, shape: Shape) -> None:
+        """Write the tree's shape."""
         ...
 
     def leaves(self, after: int | None = None) -> Iterator[Leaf]:

@@ -20,7 +20,7 @@ HEADERS: Final = (
 )
 """The system metadata that S3 stores with an object and gives back, that a rule may set."""
 METADATA_PREFIX: Final = "x-amz-meta-"
-RESERVED_METADATA: Final = "x-amz-meta-mtime"
+RESERVED_METADATA: Final = ("x-amz-meta-mtime", "x-amz-meta-cache-tag")
 RESERVED_METADATA_PREFIX: Final = "x-amz-meta-siteferry"
 """Metadata that siteferry sets by itself."""
 MAX_METADATA_BYTES: Final = 1_500
@@ -77,7 +77,7 @@ def _check_name(headers: Table, name: str) -> None:
         raise headers.error(
             name, "S3 cannot keep this header with an object", f"use {', '.join(HEADERS)} or {METADATA_PREFIX}*"
         )
-    if lower == RESERVED_METADATA or lower.startswith(RESERVED_METADATA_PREFIX):
+    if lower in RESERVED_METADATA or lower.startswith(RESERVED_METADATA_PREFIX):
         raise headers.error(name, "siteferry sets this metadata itself", "use another name")
     if not _METADATA_NAME.fullmatch(lower.removeprefix(METADATA_PREFIX)):
         remedy = f"after {METADATA_PREFIX} use letters, digits, '-' and '_'"

@@ -63,6 +63,11 @@ class Descriptor:
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
 
     @property
+    def has_tags(self) -> bool:
+        """Whether objects carry cache tags, by which they are invalidated."""
+        return self.invalidation == "tags"
+
+    @property
     def has_redirects(self) -> bool:
         """Whether a redirect is generated at the key of each directory."""
         return self.directory_redirects == "exact"

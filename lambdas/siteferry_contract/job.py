@@ -25,6 +25,9 @@ MAX_ID: Final = 64
 MAX_NAMES: Final[dict[JobKind, int]] = {"copy": 100, "delete": 1000, "page": 100, "invalidate": 1000}
 """Names in one job: what a handler settles well within its time-out; 1,000 keys is also one DeleteObjects request."""
 
+UNTAGGED: Final = 0
+"""The run of an invalidate job about what never carries cache tags: it is invalidated by paths."""
+
 EVERYTHING: Final = "/"
 """The name, in an invalidate job, of the whole site. No key begins with a slash."""
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from siteferry_contract import cache_tags
 from siteferry_contract.objects import GENERATED
 from siteferry_lambdas.errors import ChangedError
 from siteferry_lambdas.ports import Bucket, Object
@@ -30,12 +31,15 @@ class Generated:
     kind: str
     """The value of the metadata that marks it."""
     body: bytes
+    tags: str = ""
+    """Cache tags, if the site's objects carry any."""
 
     @property
     def metadata(self) -> Mapping[str, str]:
         """All that is kept with it."""
         digest = hashlib.sha256(repr(sorted(HEADERS.items())).encode() + b"\0" + self.body)
-        return {GENERATED: self.kind, FINGERPRINT: digest.hexdigest()}
+        tags = {cache_tags.METADATA: self.tags} if self.tags else {}
+        return {GENERATED: self.kind, FINGERPRINT: digest.hexdigest(), **tags}
 
 
 def settle_generated(bucket: Bucket, key: str, wanted: Generated | None) -> Step:

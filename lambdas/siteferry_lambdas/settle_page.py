@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from siteferry_contract.cache_tags import tags_of
 from siteferry_contract.copy_rules import is_reserved_directory
 from siteferry_contract.descriptor import Descriptor
-from siteferry_contract.job import Job, make_jobs
+from siteferry_contract.job import UNTAGGED, Job, make_jobs
 from siteferry_contract.keys import INDEX_NAME, index_key, root_directory, split
 from siteferry_contract.leaf import FileEntry, Leaf
 from siteferry_contract.objects import GENERATED_PAGE, GENERATED_REDIRECT
@@ -57,9 +58,10 @@ def handle_page(site: Site, job: Job) -> Report:
     pages = [index_key(directory) for directory in directories]
     mirrored = dict.fromkeys([*pages, *lost, *filter(own.has_redirect, directories)])
     report += mirror_all(site, ((key, duplicate) for key in mirrored for duplicate in duplicates_of(key, own)))
-    changed = [*pages, *lost]
-    changed += [duplicate for key in changed for duplicate in duplicates_of(key, own)]
-    site.queues.send(make_jobs("invalidate", changed, site=own.site, run=job.run))
+    # A redirect carries no cache tags, so that it is the same whatever the site's way to invalidate.
+    for keys, run in ((pages, job.run), (lost, UNTAGGED)):
+        changed = [*keys, *(duplicate for key in keys for duplicate in duplicates_of(key, own))]
+        site.queues.send(make_jobs("invalidate", changed, site=own.site, run=run))
     return report.checked()
 
 
@@ -99,7 +101,8 @@ def _page(site: Site, directory: str, leaves: Sequence[Leaf]) -> Generated | Non
     if live or not own.directory_pages or _is_gone(leaves):
         return None
     name = "" if directory == root_directory(own.prefix) else directory.removeprefix(own.prefix)
-    return Generated(GENERATED_PAGE, render(name, entries))
+    tags = tags_of(index_key(directory), own.prefix) if own.has_tags else ""
+    return Generated(GENERATED_PAGE, render(name, entries), tags)
 
 
 def _redirect(site: Site, directory: str, leaves: Sequence[Leaf]) -> Generated | None:
@@ -110,7 +113,9 @@ def _redirect(site: Site, directory: str, leaves: Sequence[Leaf]) -> Generated |
     leaf = site.index.leaf_for(parent, name)
     if leaf is None:
         raise MissingLeafError(f"key {directory!r}")
-    return None if leaf.file(name) is not None else Generated(GENERATED_REDIRECT, render_redirect(name))
+    if leaf.file(name) is not None:
+        return None
+    return Generated(GENERATED_REDIRECT, render_redirect(name))
 
 
 def _is_gone(leaves: Sequence[Leaf]) -> bool:

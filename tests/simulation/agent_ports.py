@@ -13,6 +13,7 @@ from siteferry.ports import ListedObject, ObjectInfo
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.job import Job, decode_job, encode_job
 from siteferry_contract.leaf import Leaf
+from siteferry_contract.shape import Shape, shape_to_item
 from tests.simulation.faults import Requests, ThrottledFault, UnknownFault
 from tests.simulation.s3 import Bucket, PreconditionFailedError, Version
 from tests.simulation.scheduler import Event, Scheduler
@@ -80,6 +81,10 @@ class AgentIndex:
         written = self.asking.ask(f"committing {names}", lambda: self.table.transact(leaves, lease_token), fenced=True)
         self.asking.requests.tell(f"commits {names}" if written else f"commit of {names} refused")
         return written
+
+    def write_shape(self, shape: Shape) -> None:
+        item = shape_to_item(shape)
+        self.asking.ask("writing the tree's shape", lambda: self.table.put(item))
 
     def leaves(self, after: int | None = None) -> Iterator[Leaf]:
         last = ("", "")

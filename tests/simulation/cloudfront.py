@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from siteferry_contract.cache_tags import METADATA
 from siteferry_contract.urls import url_paths
 from tests.simulation.s3 import Version
 
@@ -58,7 +59,7 @@ class Cdn:
             assert self.done[reference] == chosen, "a reference is used again for other paths: CloudFront refuses"
             return f"I{list(self.done).index(reference)}"
         assert 0 < len(chosen) <= MAX_PATHS
-        assert all(path.startswith("/") and path.isascii() for path in chosen)
+        assert all(path.startswith(("/", "#")) and path.isascii() for path in chosen)
         running = [path for one in self.running for path in one.paths]
         wildcards = sum(path.endswith("*") for path in (*running, *chosen))
         if wildcards > MAX_WILDCARDS or len(running) + len(chosen) > MAX_PATHS:
@@ -77,7 +78,8 @@ class Cdn:
         self.running.remove(one)
         exact = {path for path in one.paths if not path.endswith("*")}
         wild = tuple(path[:-1] for path in one.paths if path.endswith("*"))
-        for path, (_, _, fetched) in list(self.cached.items()):
-            if fetched <= one.created and (path in exact or (wild and path.startswith(wild))):
+        for path, (_, held, fetched) in list(self.cached.items()):
+            tags = {f"#{tag}" for tag in held.metadata.get(METADATA, "").split(",")} if held else set()
+            if fetched <= one.created and (path in exact or (wild and path.startswith(wild)) or tags & exact):
                 del self.cached[path]
         self.tell(f"the invalidation of {', '.join(one.paths)} is complete")

@@ -268,6 +268,16 @@ def _file_for_a_directory(names: _Names, _: random.Random) -> Family:
     return Family(edits, (), {"redirects": True})
 
 
+def _tags_come(names: _Names, rng: random.Random) -> Family:
+    """Somebody has a file in the cache from before objects carried tags, when it is published with them."""
+    edits = (
+        names.edit("write"),
+        names.edit("visit", cue=names.has_put(0)),
+        names.edit("write", 1, cue="tags are what is invalidated"),
+    )
+    return Family(edits, (), {"tagging": ((30.0 + 30 * rng.random(), 1),)})
+
+
 FAMILIES: Final[Mapping[str, tuple[Callable[[_Names, random.Random], Family], tuple[bytes, ...]]]] = {
     "stale page": (_stale_page, PAGES),
     "page over a late mark": (_page_over_a_late_mark, PAGES),
@@ -290,6 +300,7 @@ FAMILIES: Final[Mapping[str, tuple[Callable[[_Names, random.Random], Family], tu
     "much is gone": (_much_is_gone, FILES),
     "unmounted": (_unmounted, FILES),
     "late copy": (_late_copy, (b"docs/a.txt",)),
+    "tags come": (_tags_come, FILES),
     "directory for a file": (_directory_for_a_file, (b"x", b"docs/s")),
     "file for a directory": (_file_for_a_directory, (b"x", b"docs/s")),
 }
@@ -320,6 +331,7 @@ def steered(schedule: Schedule, name: str) -> Schedule:
         "brake": 10_000,
         "excludes": (),
         "reforms": (),
+        "tagging": (),
         "meddling": (),
         "outage": (0.0, 0.0),
     }

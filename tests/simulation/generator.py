@@ -7,7 +7,7 @@ from typing import Any, Final
 from tests.simulation.families import FAMILIES, steered
 from tests.simulation.faults import FAULT_KINDS, SHARP_WORDS, FaultKind
 from tests.simulation.schedule import Schedule
-from tests.simulation.settings import EXCLUDES, HEADER_RULES, REFORMS
+from tests.simulation.settings import EXCLUDES, HEADER_RULES, INVALIDATIONS, REFORMS
 from tests.simulation.users import draw_edits, tell_story
 
 STEERED: Final = 0.25
@@ -89,6 +89,7 @@ def _draw(seed: int, *, story: bool) -> Schedule:
         excludes=(),
         small=0,
         redirects=False,
+        tagging=(),
     )
 
 
@@ -113,4 +114,5 @@ def _settings(rng: random.Random) -> dict[str, Any]:
         "excludes": changes(len(EXCLUDES)),
         "small": rng.choice((0, 0, 0, 1, 2, 3)),
         "redirects": rng.random() < 0.6,
+        "tagging": changes(len(INVALIDATIONS)),
     }

@@ -65,7 +65,7 @@ def _directories(expected: Expected, own: Descriptor, cloud: Cloud) -> Iterator[
 
 
 def _bucket(disk: Disk, own: Descriptor, expected: Expected, cloud: Cloud) -> Iterator[str]:
-    headers = Headers(own.prefix, own.header_rules)
+    headers = Headers(own.prefix, own.header_rules, tags=own.has_tags)
     pages = dict(expected.pages(own))
     wanted = {**{key: body for key, (body, _) in expected.files.items()}, **pages}
     sources = {key: key for key in wanted}

@@ -11,7 +11,7 @@ from tests.simulation.hosts import Host
 from tests.simulation.meddler import Meddler
 from tests.simulation.schedule import Schedule
 from tests.simulation.scheduler import Process, Scheduler
-from tests.simulation.settings import EXCLUDES, HEADER_RULES, REFORMS
+from tests.simulation.settings import EXCLUDES, HEADER_RULES, INVALIDATIONS, REFORMS
 
 
 @dataclass(slots=True)
@@ -36,6 +36,7 @@ class Operator:
             *((after, partial(self._deploy_rules, number)) for after, number in schedule.rules),
             *((after, partial(self._reform, number)) for after, number in schedule.reforms),
             *((after, partial(self._configure, number)) for after, number in schedule.excludes),
+            *((after, partial(self._tag, number)) for after, number in schedule.tagging),
             *((after, self._meddle) for after in schedule.meddling),
         )
         for after, action in plans:
@@ -63,6 +64,10 @@ class Operator:
     def _deploy_rules(self, number: int) -> None:
         self.cloud.deploy(replace(self.cloud.descriptor, header_rules=HEADER_RULES[number]))
         self._done("header rules changed", f"header rules {number} are deployed")
+
+    def _tag(self, number: int) -> None:
+        self.cloud.deploy(replace(self.cloud.descriptor, invalidation=INVALIDATIONS[number]))
+        self._done("ways to invalidate changed", f"{INVALIDATIONS[number]} are what is invalidated")
 
     def _reform(self, number: int) -> None:
         rules, pages, redirects = REFORMS[number]

@@ -68,6 +68,8 @@ class Schedule:
     """When other header rules are deployed, in seconds from the begin, and which of `HEADER_RULES`."""
     reforms: tuple[tuple[float, int], ...]
     """When other copy rules are deployed, or pages or redirects are turned on or off, and which of `REFORMS`."""
+    tagging: tuple[tuple[float, int], ...]
+    """When another way to invalidate is deployed, and which of `INVALIDATIONS`."""
     meddling: tuple[float, ...]
     """When somebody changes the bucket behind the site's back."""
     audits: float

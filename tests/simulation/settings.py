@@ -31,6 +31,7 @@ HEADER_RULES: Final = (
     (HeaderRule("*.html", {"cache-control": "max-age=5"}), HeaderRule("docs/*", {"content-language": "en"})),
     (HeaderRule("*", {"x-amz-meta-owner": "web", "content-type": "text/plain"}),),
 )
+INVALIDATIONS: Final = ("paths", "tags")
 EXCLUDES: Final = ((".in.*",), (".in.*", "b.html", "d/e"), (".in.*", "docs/a.*", "x"))
 """The first is of the defaults, what users' servers use here."""
 PERCENT: Final = 10.0

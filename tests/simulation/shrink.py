@@ -74,6 +74,7 @@ _LEAST: dict[str, Any] = {
     "brake": 10_000,
     "rules": (),
     "reforms": (),
+    "tagging": (),
     "meddling": (),
     "audits": 0.0,
     "excludes": (),

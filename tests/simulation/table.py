@@ -80,6 +80,10 @@ class Table:
         self.items[key] = item
         return True
 
+    def put(self, item: Mapping[str, Any]) -> None:
+        """Put an item that is neither leaf nor head."""
+        self.items[item["pk"]["S"], item["sk"]["S"]] = item
+
     def leaf_at(self, key: tuple[str, str]) -> Leaf:
         """Give one leaf by its key."""
         item = self.items[key]

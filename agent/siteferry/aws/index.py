@@ -16,6 +16,7 @@ from siteferry.head import Head, condition, head_to_item, item_to_head
 from siteferry_contract.errors import ContractError
 from siteferry_contract.index import HEAD_KEY, is_leaf, item_to_leaf, leaf_to_item
 from siteferry_contract.leaf import Leaf
+from siteferry_contract.shape import Shape, shape_to_item
 
 CONFLICT_TRIES: Final = 8
 SCAN_SEGMENTS: Final = 4
@@ -100,6 +101,11 @@ class DynamoIndex:
 
         with explained(f"committing to table {self._table}"):
             return _despite_conflicts(write)
+
+    def write_shape(self, shape: Shape) -> None:
+        """Put the tree's shape."""
+        with explained(f"writing the tree's shape to table {self._table}"):
+            self._client.put_item(TableName=self._table, Item=shape_to_item(shape))
 
     def leaves(self, after: int | None = None) -> Iterator[Leaf]:
         """Scan the table in parallel segments."""

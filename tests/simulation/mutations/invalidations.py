@@ -13,6 +13,7 @@ from siteferry.outbox import Outbox
 from siteferry_contract.job import Job, JobKind, encode_job
 from siteferry_contract.keys import index_key
 from siteferry_contract.leaf import FileEntry
+from siteferry_lambdas import wanted
 from siteferry_lambdas.mirror import duplicates_of
 from tests.simulation.cloud import Cloud
 from tests.simulation.handler_ports import HandlerQueues
@@ -97,3 +98,8 @@ def delete_redirect() -> Patches:
 def lost_redirect() -> Patches:
     """Where no redirect belongs any more, it is not invalidated."""
     return [patch.object(paging, "_may_have_lost_its_redirect", lambda *_: False)]
+
+
+def tagged_run() -> Patches:
+    """As soon as all objects carry tags, everything is invalidated by tags, what earlier runs changed too."""
+    return [patch.object(wanted, "all", lambda _: True, create=True)]

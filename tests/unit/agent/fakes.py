@@ -31,6 +31,7 @@ from siteferry_contract.index import item_to_leaf, leaf_to_item
 from siteferry_contract.job import EVERYTHING, JOB_KINDS, Job, decode_job, encode_job
 from siteferry_contract.keys import index_key, path_to_key, split
 from siteferry_contract.leaf import FileEntry, Leaf
+from siteferry_contract.shape import Shape, item_to_shape, shape_to_item
 
 T = TypeVar("T")
 
@@ -111,6 +112,7 @@ class MemoryIndex:
         self._faults = faults
         self._head: dict[str, Any] | None = None
         self._items: dict[tuple[str, str], dict[str, Any]] = {}
+        self.shape: Shape | None = None
 
     @property
     def head(self) -> Head | None:
@@ -150,6 +152,10 @@ class MemoryIndex:
             assert all(len(item["blob"]["B"]) < 390_000 for item in items)
             self._items.update(zip(keys, items, strict=True))
         return True
+
+    def write_shape(self, shape: Shape) -> None:
+        with self._faults.request("write_shape"):
+            self.shape = item_to_shape(shape_to_item(shape))
 
     def leaves(self, after: int | None = None) -> Iterator[Leaf]:
         with self._faults.request("leaves"):
