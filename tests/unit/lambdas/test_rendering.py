@@ -7,7 +7,7 @@ import pytest
 from siteferry_contract.errors import ContractError
 from siteferry_contract.leaf import Entry, SubdirectoryEntry
 from siteferry_contract.page_template import LAYOUT_VERSION, PLACEHOLDERS
-from siteferry_lambdas.kinds import WORDS, kind_of
+from siteferry_lambdas.kinds import _KINDS, WORDS, kind_of
 from siteferry_lambdas.layout import make_layout
 from siteferry_lambdas.names import plain_name, shown_name
 from siteferry_lambdas.rendering import format_size, format_time, render
@@ -211,5 +211,6 @@ def test_the_layout_version_is_that_of_the_pages() -> None:
     layout = make_layout("".join(f"{{{{{name}}}}}" for name in names), "", "")
     entries = [*ENTRIES, *(file(f"x.{kind}\n{n}\u202e ", size=n**5) for n, kind in enumerate(WORDS)), file("c.tar.gz")]
     entries += [file(f"{n}") for n in range(100)]
+    entries += [file(f"y.{extension}") for extension in _KINDS]
     seen = hashlib.sha256(render("docs/<b>/ ", entries, layout) + render("", [], layout)).hexdigest()[:16]
-    assert (LAYOUT_VERSION, seen) == (1, "6340d4aceffa9fb1")
+    assert (LAYOUT_VERSION, seen) == (1, "c54d5bff3f7a47cd")
