@@ -103,9 +103,10 @@ class DynamoIndex:
 class DynamoBroker:
     """The broker's own item, and the tree's shape, in the index's table."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str, *, shape_seconds: float = SHAPE_SECONDS) -> None:
         self._client = client
         self._table = table
+        self._shape_seconds = shape_seconds
         self._shape: tuple[float, Shape | None] | None = None
         """What was read, and when."""
 
@@ -133,7 +134,7 @@ class DynamoBroker:
     def shape(self) -> Shape | None:
         """Get the agent's item, or what it was some minutes ago."""
         now = time.monotonic()
-        if self._shape is None or now - self._shape[0] > SHAPE_SECONDS:
+        if self._shape is None or now - self._shape[0] >= self._shape_seconds:
             item = self._get(SHAPE_KEY, "reading the tree's shape")
             self._shape = now, item_to_shape(item) if item else None
         return self._shape[1]

@@ -2,8 +2,8 @@
 
 Every path costs the same, exact or wildcard. A wildcard also throws out what did not change. Of all sets of exact paths
 and wildcards that reach everything changed within the limits, the cover is one that throws out the fewest objects, and
-of those one with the fewest paths. What a wildcard throws out is an estimate where the tree's shape is not known; what
-it reaches never is.
+of those one with the fewest paths, where a wildcard counts as `WILDCARD` paths because they are scarcer. What a wildcard
+throws out is an estimate where the tree's shape is not known; what it reaches never is.
 
 A directory is worth a wildcard if something changed in it itself or in two of its subdirectories: one whose changes are
 all in a single subdirectory only throws out more. Which of these to take is `antichain`'s.
@@ -18,6 +18,9 @@ from siteferry_contract.keys import INDEX_NAME
 from siteferry_lambdas.antichain import Items, choose
 
 WHOLE_SITE: Final = "/*"
+WILDCARD: Final = 10
+"""Paths that a wildcard has to save where it throws nothing out and could be spared. CloudFront takes 200 times as many
+paths as wildcards, but paths cost money."""
 UNKNOWN: Final = 100
 """Objects that did not change, in a directory of which nothing is known. Only to compare: the more directories a
 wildcard reaches, and the more of them unknown, the worse."""
@@ -69,12 +72,13 @@ def cover(
     if WHOLE_SITE in changed:
         return Cover((), ("/",))
     tree = _tree(changed, objects, deepest)
-    # Of equal cost, the choice that names fewer paths: no sum of gains reaches the unit of cost.
-    unit = len(changed) + 1
-    gains = [count - 1 for count in tree.counts]
-    items = Items(gains, [over * unit - gain for over, gain in zip(tree.over, gains, strict=True)], tree.ends)
     # With as many wildcards as paths, only the paths are scarce.
-    most = None if limits.wildcards >= limits.paths else limits.wildcards
+    most, weight = (None, 1) if limits.wildcards >= limits.paths else (limits.wildcards, WILDCARD)
+    # Of equal cost, the choice that names fewer paths: no sum of them reaches the unit of cost.
+    unit = len(changed) + weight * limits.wildcards + 1
+    gains = [count - 1 for count in tree.counts]
+    costs = [over * unit + weight - count for over, count in zip(tree.over, tree.counts, strict=True)]
+    items = Items(gains, costs, tree.ends)
     choice = choose(items, len(changed) - limits.paths, most)
     if choice is None:
         return None

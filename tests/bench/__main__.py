@@ -2,7 +2,8 @@
 
 Cases: first (the bucket is empty), nochange, changed (1 %), daemon (a cycle of `siteferry run` without a change), one
 (one file changed beside a running daemon), renamed (a directory with all files, what the Lambdas do included); `all` is
-all of them; `render` writes docs/benchmarks.md from what was saved.
+all of them; `render` writes docs/benchmarks.md from what was saved; `cover` compares
+invalidations, in docs/invalidation.md.
 """
 # ruff: noqa: T201 - printing is what it is for
 
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.bench import cover
 from tests.bench.cases import CASES
 from tests.bench.goals import judge, judge_growth
 from tests.bench.peers import KINDS
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("cases", nargs="+", choices=[*CASES, "all", "render"], metavar="CASE")
+    parser.add_argument("cases", nargs="+", choices=[*CASES, "all", "render", "cover"], metavar="CASE")
     parser.add_argument("--files", type=int, default=100_000, help="in the tree")
     parser.add_argument("--rounds", type=int, default=3, help="of each tool, in turn; medians are told")
     parser.add_argument("--peers", default="", help=f"of {','.join(KINDS)}, separated by commas; default: none")
@@ -40,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.cases == ["render"]:
         render(list(load(options.results)), Path("docs"))
+        return 0
+    if options.cases == ["cover"]:
+        print(cover.main())
         return 0
     peers = [name for name in options.peers.split(",") if name]
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench import cover
 from tests.bench.__main__ import run_case
 from tests.bench.goals import SITE, judge
 from tests.bench.handlers import HANDLERS
@@ -111,3 +112,24 @@ def test_the_page_shows_every_result(tmp_path: Path) -> None:
     assert "## First sync, 1,000 files" in page
     assert "7 PutObject" in page
     assert (tmp_path / "benchmarks.svg").read_text().count("<circle") == 2
+
+
+def test_the_document_compares_what_the_broker_chooses_now() -> None:
+    """The table in docs/invalidation.md is the one that is computed."""
+    document = (Path(__file__).parents[2] / cover.DOCUMENT).read_text()
+    assert cover.written(document, cover.render(cover.compare())) == document
+
+
+@pytest.mark.parametrize(
+    ("changed", "paths"),
+    [
+        (["a/index.html", "b"], ["/a/", "/b"]),
+        ([f"a/b/c/{n}" for n in range(9)], ["/a/b/*"]),
+        ([f"a/{n}" for n in range(9)], ["/a/*"]),
+        ([str(n) for n in range(9)], ["/*"]),
+        ([f"{n}/b/c/x" for n in range(9)], ["/*"]),
+    ],
+)
+def test_the_rule_that_is_compared_groups_by_prefix(changed: list[str], paths: list[str]) -> None:
+    """Up to eight paths stay; of more, the deepest become the wildcard above their directory; else all goes."""
+    assert cover.grouped(changed) == paths

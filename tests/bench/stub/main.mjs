@@ -29,7 +29,7 @@ function answer(request, response, body) {
     if (!service) throw new Error(`unknown target ${target}`);
     return service(target.slice(dot + 1), JSON.parse(body.toString()), response);
   }
-  if (/^\/\d{4}-\d\d-\d\d\/distribution\/\w+\/invalidation$/.test(url)) return cloudfront(body, response);
+  if (/^\/\d{4}-\d\d-\d\d\/distribution\/\w+\/invalidation(\?|$)/.test(url)) return cloudfront(request.method, body, response);
   const cbor = /^\/service\/\w+\/operation\/(\w+)$/.exec(url);
   if (cbor) return cloudwatch(cbor[1], null, response);
   if (request.method === "POST" && (headers["content-type"] ?? "").startsWith("application/x-www-form-urlencoded") && url === "/") {

@@ -54,7 +54,12 @@ export function ssm(operation, input, response) {
   return sendJson(response, { Parameter: { Name: input.Name, Type: "String", Value, Version: 1 } });
 }
 
-export function cloudfront(body, response) {
+export function cloudfront(method, body, response) {
+  if (method === "GET") {
+    count("cloudfront.ListInvalidations");
+    const summary = "<InvalidationSummary><Id>I1</Id><Status>Completed</Status></InvalidationSummary>";
+    return sendXml(response, `<InvalidationList><Items>${summary}</Items></InvalidationList>`);
+  }
   count("cloudfront.CreateInvalidation");
   bill("cloudfront.Paths", Number(/<Quantity>(\d+)<\/Quantity>/.exec(body.toString())[1]));
   sendXml(response, "<Invalidation><Id>I1</Id><Status>InProgress</Status></Invalidation>", 201);

@@ -7,10 +7,12 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 
-from siteferry_contract.index import leaf_to_item
-from siteferry_lambdas.aws import CloudFrontCdn, DynamoIndex, SqsQueues
+from siteferry_contract.index import LEDGER_KEY, SHAPE_KEY, leaf_to_item
+from siteferry_contract.shape import Shape, shape_to_item
+from siteferry_lambdas.aws import CloudFrontCdn, DynamoBroker, DynamoIndex, SqsQueues
 from siteferry_lambdas.aws_s3 import S3Bucket
 from siteferry_lambdas.errors import BusyError, ChangedError, RefusedPathsError, StoreError
+from siteferry_lambdas.ledger import Ledger, ledger_to_item
 from siteferry_lambdas.ports import Marker, Nothing, Object
 from tests.unit.lambdas.fakes import memory_site, one_by_one
 
@@ -290,3 +292,59 @@ def test_jobs_go_to_the_queue_of_their_kind() -> None:
         expected = {"QueueUrl": "https://sqs.test/copy", "ReceiptHandle": "h", "VisibilityTimeout": 15}
         stubber.add_response("change_message_visibility", {}, expected)
         queues.retry_in("copy", "h", delay=15)
+
+
+def test_the_latest_completed_invalidations_are_listed() -> None:
+    """By the ids that their creations gave."""
+    client = _client("cloudfront")
+    cdn = CloudFrontCdn(client, "E1")
+    batch = {"Paths": {"Quantity": 1, "Items": ["/a"]}, "CallerReference": "r"}
+    with Stubber(client) as stubber:
+        response: dict[str, Any] = {
+            "Location": "x",
+            "Invalidation": {"Id": "I1", "Status": "InProgress", "CreateTime": 0, "InvalidationBatch": batch},
+        }
+        stubber.add_response("create_invalidation", response, {"DistributionId": "E1", "InvalidationBatch": batch})
+        assert cdn.invalidate(["/a"], "r") == "I1"
+        items = [{"Id": f"I{n}", "CreateTime": 0, "Status": s} for n, s in enumerate(["Completed", "InProgress"])]
+        listed = {"Marker": "", "MaxItems": 100, "IsTruncated": False, "Quantity": 2, "Items": items}
+        stubber.add_response(
+            "list_invalidations", {"InvalidationList": listed}, {"DistributionId": "E1", "MaxItems": "100"}
+        )
+        assert cdn.completed() == {"I0"}
+        empty = {"Marker": "", "MaxItems": 100, "IsTruncated": False, "Quantity": 0}
+        stubber.add_response("list_invalidations", {"InvalidationList": empty})
+        assert cdn.completed() == set()
+
+
+def test_the_ledger_is_put_where_nobody_else_has_put_it() -> None:
+    """The first time there must be none, later that with the beat that was read."""
+    client = _client("dynamodb")
+    broker = DynamoBroker(client, "t")
+    first = Ledger().reserve("a", 1, 0, 1, 0.0)
+    second = first.created("a", "I1")
+    with Stubber(client) as stubber:
+        stubber.add_response("get_item", {}, {"TableName": "t", "Key": LEDGER_KEY, "ConsistentRead": True})
+        assert broker.ledger() == Ledger()
+        new = {"TableName": "t", "Item": ledger_to_item(first), "ConditionExpression": "attribute_not_exists(pk)"}
+        stubber.add_response("put_item", {}, new)
+        assert broker.replace(Ledger(), first)
+        condition = {"ConditionExpression": "beat = :beat", "ExpressionAttributeValues": {":beat": {"N": "1"}}}
+        stubber.add_response("put_item", {}, {"TableName": "t", "Item": ledger_to_item(second), **condition})
+        assert broker.replace(first, second)
+        stubber.add_client_error("put_item", "ConditionalCheckFailedException", http_status_code=400)
+        assert not broker.replace(first, second)
+        stubber.add_client_error("put_item", "AccessDeniedException", http_status_code=400)
+        with pytest.raises(StoreError, match="in progress failed"):
+            broker.replace(first, second)
+
+
+def test_a_shape_is_read_once_in_some_minutes() -> None:
+    """Not for each window of changes."""
+    client = _client("dynamodb")
+    broker, shape = DynamoBroker(client, "t"), Shape({"": 7})
+    with Stubber(client) as stubber:
+        expected = {"TableName": "t", "Key": SHAPE_KEY, "ConsistentRead": True}
+        stubber.add_response("get_item", {"Item": shape_to_item(shape)}, expected)
+        assert broker.shape() == broker.shape() == shape
+        stubber.assert_no_pending_responses()
