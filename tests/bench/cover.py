@@ -223,6 +223,7 @@ def _descriptor() -> Descriptor:
         queues=dict.fromkeys(JOB_KINDS, ""),
         distribution="E1",
         domain="d1.test",
+        page_layout="",
         directory_pages=True,
         copy_rules=RULES,
     )
