@@ -8,6 +8,7 @@ import json
 import re
 from typing import Final
 
+from siteferry_contract.cache_tags import HEADER
 from siteferry_contract.descriptor import HeaderRule
 from siteferry_infra.toml_reader import Table
 
@@ -20,11 +21,11 @@ HEADERS: Final = (
 )
 """The system metadata that S3 stores with an object and gives back, that a rule may set."""
 METADATA_PREFIX: Final = "x-amz-meta-"
-RESERVED_METADATA: Final = ("x-amz-meta-mtime", "x-amz-meta-cache-tag")
+RESERVED_METADATA: Final = ("x-amz-meta-mtime", HEADER)
 RESERVED_METADATA_PREFIX: Final = "x-amz-meta-siteferry"
 """Metadata that siteferry sets by itself."""
-MAX_METADATA_BYTES: Final = 1_500
-"""S3 takes 2 KB of user metadata an object, names and values; the rest is for siteferry's own."""
+MAX_METADATA_BYTES: Final = 1_200
+"""S3 takes 2 KB of user metadata an object, names and values; the rest is for siteferry's own, mostly cache tags."""
 MAX_VALUE_CHARACTERS: Final = 1_024
 MAX_RULES_BYTES: Final = 4_000
 """Half of what an SSM parameter holds (8 KB); the rest is for what else is in the descriptor."""

@@ -2,8 +2,8 @@
 
 Every path costs the same, exact or wildcard. A wildcard also throws out what did not change. Of all sets of exact paths
 and wildcards that reach everything changed within the limits, the cover is one that throws out the fewest objects, and
-of those one with the fewest paths, where a wildcard counts as `WILDCARD` paths because it is scarcer. What it throws
-out is an estimate where the tree's shape is not known; what it reaches never is.
+of those one with the fewest paths, where a wildcard counts as `WILDCARD` paths because they are scarcer. Where the
+tree's shape is not known, what a wildcard throws out is an estimate; what it reaches never is.
 
 A directory is worth a wildcard if something changed in it itself or in two of its subdirectories: one whose changes are
 all in a single subdirectory only throws out more. Which of these to take is `antichain`'s.

@@ -171,6 +171,11 @@ def test_sites_keep_their_order() -> None:
             ["siteferry sets this metadata itself"],
         ),
         (
+            "header_rules = [{ match = '*', headers = { x-amz-meta-cache-tag = '1' } }]",
+            "header_rules[0].headers.x-amz-meta-cache-tag",
+            ["siteferry sets this metadata itself"],
+        ),
+        (
             "header_rules = [{ match = '*', headers = { x-amz-meta-siteferry-generated = '1' } }]",
             "header_rules[0].headers.x-amz-meta-siteferry-generated",
             ["siteferry sets this metadata itself"],

@@ -121,6 +121,26 @@ def test_invalidate_reports_each_record_of_the_one_invalidation() -> None:
     assert len(memory.cdn.invalidations) == 1
 
 
+def test_what_an_invalidation_costs_is_written_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """For the whole batch, with the part of the budget that is used, by which the alarm goes."""
+    memory = memory_site(invalidation_budget=4)
+    handle_batch(_edge("invalidate"), memory.site, _event(a=encode_job(job("invalidate", "a")), b=_job_b()), None)
+    (metrics,) = [line for line in _lines(capsys) if "_aws" in line]
+    assert (metrics["site"], metrics["service"]) == ("www", "siteferry-invalidate")
+    assert (metrics["JobsDone"], metrics["PathsInvalidated"], metrics["WildcardsInvalidated"]) == (
+        [1.0, 1.0],
+        [1.0],
+        [1.0],
+    )
+    assert (metrics["ObjectsOverInvalidated"], metrics["BudgetUsedPercent"]) == ([998.0], [25.0])
+    units = {metric["Name"]: metric["Unit"] for metric in metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert (units["PathsInvalidated"], units["BudgetUsedPercent"]) == ("Count", "Percent")
+
+
+def _job_b() -> str:
+    return encode_job(job("invalidate", "b"))
+
+
 @pytest.mark.parametrize("module", [copy, delete, page, invalidate])
 def test_every_handler_works_from_its_environment_alone(module: Any) -> None:
     """An event that asks for nothing needs no AWS, and the descriptor is all that is read."""
