@@ -61,7 +61,7 @@ def _reserve(
             before = site.broker.ledger()
             ledger = before.at(site.now()).without(completed)
             limits = ledger.allowance(run, budget)
-            if not listed and ledger.active and (limits is None or len(wanted.keys) > limits.paths):
+            if not listed and ledger.active and not (limits and wanted.fits(limits)):
                 listed, completed = True, _completed(site)
                 ledger = ledger.without(completed)
                 limits = ledger.allowance(run, budget)

@@ -41,6 +41,10 @@ class Wanted:
     """By tags. The path stands for its object then, and for all its duplicates."""
     shape: Shape | None
 
+    def fits(self, limits: Limits) -> bool:
+        """Tell whether the limits allow it all as precisely as it can be said."""
+        return len(self.keys) <= limits.paths and (WHOLE_SITE not in self.keys or limits.wildcards > 0)
+
     def within(self, limits: Limits) -> Chosen | None:
         """Choose the best that the limits allow; None: nothing is."""
         if WHOLE_SITE in self.keys:

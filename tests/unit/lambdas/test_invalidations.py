@@ -185,6 +185,16 @@ def test_what_is_completed_is_asked_for_only_when_it_matters() -> None:
     assert "x" not in {entry.reference for entry in memory.broker.item.active}
 
 
+def test_the_whole_site_is_invalidated_as_soon_as_a_wildcard_is_completed() -> None:
+    """It needs one, however many paths are free."""
+    memory = memory_site(now=lambda: 10.0)
+    memory.broker.item = memory.broker.item.reserve("x", 15, 15, 1, 0.0).created("x", "I9")
+    assert settle_invalidations(memory.site, {"m1": _body(EVERYTHING)}, _unwarned) == {"m1": Report({"JobsDelayed": 1})}
+    memory.cdn.over = {"I9"}
+    settle_invalidations(memory.site, {"m2": _body(EVERYTHING)}, _unwarned)
+    assert [paths for paths, _ in memory.cdn.invalidations] == [("/*",)]
+
+
 def test_no_room_postpones_without_a_request_to_cloudfront() -> None:
     """As if CloudFront had refused: the jobs come again, all that wait at the same moment."""
     memory = memory_site(now=lambda: 1_000_000_015.0)
