@@ -18,7 +18,7 @@ from siteferry.snapshot import SNAPSHOT_SCHEMA, Snapshot, transaction
 from siteferry_contract.leaf import Entry, FileEntry, Leaf, by_sort_name, decode_entries
 from siteferry_contract.leaf import sort_name as _sort_name
 
-_SCHEMA_VERSION: Final = 2
+_SCHEMA_VERSION: Final = 3
 _SCHEMA: Final = f"""
 CREATE TABLE leaf (
     directory TEXT NOT NULL, bound TEXT NOT NULL, run INTEGER NOT NULL, had_delete INTEGER NOT NULL,
@@ -30,6 +30,7 @@ CREATE INDEX leaf_files ON leaf (files);
 CREATE TABLE look (path BLOB PRIMARY KEY, state TEXT NOT NULL, first REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE problem (directory TEXT NOT NULL, path BLOB NOT NULL, reason TEXT NOT NULL);
 CREATE INDEX problem_directory ON problem (directory);
+CREATE TABLE owed (directory TEXT, name TEXT, PRIMARY KEY (directory, name)) WITHOUT ROWID;
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 
@@ -135,6 +136,7 @@ class Cache:
         number = 0
         with self.transaction():
             self.snapshot.forget()
+            self.set_owed(None)
             for table in ("leaf", "problem"):
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608  table names of our own
             for leaf in leaves:
@@ -240,14 +242,33 @@ class Cache:
         """Give the number of published files right in each directory that exists."""
         yield from self._db.execute("SELECT directory, sum(files) FROM leaf WHERE NOT gone GROUP BY directory")
 
-    def shaped_files(self) -> int | None:
-        """Give the number of published files when the tree's shape was last written; None: not known."""
+    def shaped(self) -> tuple[int, int | None] | None:
+        """Give the number of published files, and the tagged run, when the shape was last written; None: not known."""
         written = self._meta("shaped")
-        return int(written) if written is not None else None
+        if written is None:
+            return None
+        files, _, run = written.partition(" ")
+        return int(files), int(run) if run else None
 
-    def set_shaped_files(self, files: int) -> None:
-        """Record it."""
-        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('shaped', ?)", (str(files),))
+    def set_shaped(self, files: int, tagged_run: int | None) -> None:
+        """Record them."""
+        text = f"{files} {'' if tagged_run is None else tagged_run}"
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('shaped', ?)", (text,))
+
+    def owed(self, header_sets: str) -> list[tuple[str, str]] | None:
+        """Give what alone is left to get other headers, as directory key and name; None: it is not known."""
+        if self._meta("owed") != header_sets:
+            return None
+        return self._db.execute("SELECT directory, name FROM owed ORDER BY directory, name").fetchall()
+
+    def set_owed(self, header_sets: str | None, names: Iterable[tuple[str, str]] = ()) -> None:
+        """Record it for these sets of header rules; None: it is not known."""
+        with self.transaction():
+            self._db.execute("DELETE FROM meta WHERE name = 'owed'")
+            self._db.execute("DELETE FROM owed")
+            if header_sets is not None:
+                self._db.execute("INSERT INTO meta VALUES ('owed', ?)", (header_sets,))
+                self._db.executemany("INSERT INTO owed VALUES (?, ?)", names)
 
     # ---- looks (for a file system with a clock of its own) and problems
 

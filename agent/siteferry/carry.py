@@ -51,9 +51,10 @@ class Carrier:
         p, control = self.parts, self.tenancy.control
         objects = p.services.objects  # before anything is opened: it may not be reachable
         p.cache.set_version(None)
-        before = control.head.applied
+        before, recovering = control.head.applied, control.head.open is not None
         Shaping(p).withdraw(before)
-        applied = Applied.of(p.descriptor).with_rules_of(before).with_derived_of(before).with_layout_of(before)
+        applied = self._applied(adopted=extra.adopts is not None).with_rules_of(before)
+        applied = applied.with_derived_of(before).with_layout_of(before)
         summary.run = control.open_run(
             applied.with_tagged(before, p.descriptor, control.head.run + 1),
             deletes=plan.totals.deletes,
@@ -74,6 +75,7 @@ class Carrier:
             run=summary.run,
             workers=p.config.workers,
             stopping=p.stopping,
+            recovering=recovering,
             settled=self.look.settling(tree).settled,
             forced=extra.forced,
             agreed=agreed,
@@ -106,13 +108,12 @@ class Carrier:
             p.state.use_approval()
         if not closed:
             return
-        applied = Applied.of(p.descriptor)
-        if adopted and p.descriptor.has_tags:
-            applied = replace(
-                applied, header_rules=(rules_to_json(p.descriptor.header_rules, tags=False), *applied.header_rules)
-            )
-        if effects.forced_left or summary.stopped or headers_left(comparison, summary):
+        applied = self._applied(adopted=adopted)
+        unknown = effects.forced_left or summary.stopped
+        if unknown or effects.owed:
             applied = applied.with_rules_of(control.head.applied)
+        owed = None if unknown or not effects.owed else self.look.header_sets(control.head)
+        p.cache.set_owed(owed, sorted(effects.owed))
         if not derived or summary.stopped:
             applied = applied.with_derived_of(control.head.applied)
         if not layout or summary.stopped:
@@ -120,15 +121,15 @@ class Carrier:
         before = control.head.applied
         applied = applied.with_tagged(before, p.descriptor, control.head.run)
         control.close_run(applied)
-        Shaping(p).update(before, applied)
+        Shaping(p).update(applied)
         p.cache.set_version(Version(control.head.epoch, control.head.run))
         if not summary.stopped:
             p.cache.snapshot.end_walk(comparison.unfinished | effects.unfinished)
-        if adopted and p.descriptor.has_tags:
-            p.cache.snapshot.forget()  # the next run is to find every object without tags
 
-
-def headers_left(comparison: Comparison, summary: Summary) -> bool:
-    """Tell whether some object may still have the headers of earlier rules: its file was not there to be put."""
-    not_there = comparison.unreadable or summary.hold_reason or summary.held or summary.kept
-    return comparison.forced_left or bool(not_there)
+    def _applied(self, *, adopted: bool) -> Applied:
+        """Give what is applied of the descriptor; what is adopted has no cache tags."""
+        own = self.parts.descriptor
+        applied = Applied.of(own)
+        if not (adopted and own.has_tags):
+            return applied
+        return replace(applied, header_rules=(rules_to_json(own.header_rules, tags=False), *applied.header_rules))

@@ -18,11 +18,12 @@ from siteferry.diff import (
     ended_directory,
 )
 from siteferry.names import join_path, printable
-from siteferry.plan import BUCKET_DIFFERS, DELETIONS, EXCLUDED_NAME, Action, Change, Plan, Problem
+from siteferry.plan import BUCKET_DIFFERS, DELETIONS, EXCLUDED_NAME, HEADERS, Action, Change, Plan, Problem
 from siteferry.scan import DirectoryScan, UnreadableDirectory, VanishedDirectory, walk
-from siteferry.tree import Tree
+from siteferry.tree import FileState, Tree
 from siteferry.verify import changed_directories
 from siteferry_contract.keys import join, root_directory, split
+from siteferry_contract.leaf import FileEntry
 
 
 @dataclass(slots=True)
@@ -33,8 +34,6 @@ class Comparison:
     """Directories that must be looked at again whatever this run does."""
     deleting: set[str] = field(default_factory=set)
     """Directories in which something is gone."""
-    forced_left: bool = False
-    """Something that must be put is deferred."""
     unreadable: list[Problem] = field(default_factory=list)
     closed: set[bytes] = field(default_factory=set)
     """Paths of directories that went or cannot be read."""
@@ -119,6 +118,20 @@ class Comparer:
         self._cache.snapshot.see(scan.path, scan.key, scan.digest, device, len(scan.names))
         return chosen
 
+    def plan_headers(self, entries: Iterable[tuple[str, FileEntry]], plan: Plan) -> None:
+        """Plan other headers for published objects (directory key, entry), of which the plan has nothing else to do.
+
+        Whatever their files are by now, on disk or not: it is the objects that are served.
+        """
+        at, path = None, b""
+        for directory, entry in entries:
+            if directory != at:
+                at, path = directory, self._path(directory)
+            if not plan.has_effect(directory, entry.name):
+                raw = entry.raw if entry.raw is not None else self._naming.raw_name(entry.name)
+                state = FileState(0, entry.size, entry.mtime_ns, entry.ctime_ns)
+                plan.add([Change(Action.HEADERS, HEADERS, directory, path, entry.name, raw, state, entry.crc64nvme)])
+
     def plan_strays(self, strays: Iterable[str], plan: Plan, comparison: Comparison) -> None:
         """Plan the deletes of keys that are in the bucket, but neither in the index nor any file's.
 
@@ -153,7 +166,6 @@ class Comparer:
         plan.deferred += len(found.deferred)
         if found.deferred:
             result.unfinished.add(scan.key)
-        result.forced_left = result.forced_left or found.forced_left
         if any(change.action in DELETIONS for change in found.changes):
             result.deleting.add(scan.key)
             result.hold_reason = hold or result.hold_reason
@@ -241,7 +253,7 @@ def apply_brake(
     )
 
 
-def settings_fingerprint(naming: Naming, header_rules: str) -> str:
+def settings_fingerprint(naming: Naming) -> str:
     """Give a text that changes with any setting that changes what a comparison finds."""
     rules = [[rule.source, rule.destination] for rule in naming.copy_rules]
-    return json.dumps([naming.prefix, naming.encoding, naming.excludes.globs, rules, header_rules])
+    return json.dumps([naming.prefix, naming.encoding, naming.excludes.globs, rules])

@@ -6,13 +6,13 @@ writes only what differs.
 
 import itertools
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Self
 
 from siteferry.cache import Cache
 from siteferry.disagree import Disagreements, Looks, Window, difference, live_files
 from siteferry.outbox import Outbox
-from siteferry_contract.copy_rules import duplicates, is_reserved_directory, original_of
+from siteferry_contract.copy_rules import CopyRule, duplicates, is_reserved_directory, original_of
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.keys import INDEX_NAME, index_key, split
 from siteferry_contract.leaf import FileEntry
@@ -101,7 +101,22 @@ class Derived:
             send_page_jobs(outbox, self._cache, self._cache.directories())
         outbox.flush()
 
+    def copy_all(self, outbox: Outbox, rules: Sequence[CopyRule]) -> None:
+        """Have every source of some copy rules mirrored: a duplicate of its size may be another source's."""
+        own = self._own
+        destinations = tuple(own.prefix + rule.destination for rule in rules)
+        for source, _ in self._sources() if rules else ():
+            if any(key.startswith(destinations) for key in duplicates(source, own.prefix, own.copy_rules)):
+                outbox.copy(source)
+                outbox.flush_full()
+        outbox.flush()
+
     # ----
+
+    def _sources(self) -> Iterator[tuple[str, int]]:
+        """Give the key and the size of all that may be duplicated."""
+        yield from ((key, entry.size) for key, entry in live_files(self._cache))
+        yield from self._found.generated()
 
     def _find_pages(self) -> None:
         for directory in self._cache.directories():
@@ -113,17 +128,15 @@ class Derived:
             is_page = split(key)[1] == INDEX_NAME
             directory = split(key)[0] if is_page else key
             may_be = self._may_have_page if is_page else self._may_have_redirect
-            if not self._cache.bounds(directory):
+            # A place that a copy rule reserves by now has no page job that would take a redirect away.
+            if not self._cache.bounds(directory) or not (is_page or self._own.may_have_redirect(directory)):
                 self._found.add_stray(key, PAGE_STRAY, self._own)
             elif not (self._cache.is_known(directory) and may_be(directory)):
                 self._page(key, directory, PAGE_LEFT if is_page else REDIRECT_LEFT)
 
     def _find_duplicates(self) -> None:
         own = self._own
-        sources = itertools.chain(
-            ((key, entry.size) for key, entry in live_files(self._cache)), self._found.generated()
-        )
-        for source, size in sources:
+        for source, size in self._sources():
             for key in duplicates(source, own.prefix, own.copy_rules):
                 there = self._found.listed_size(key)
                 if there != size:

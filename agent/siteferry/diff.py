@@ -90,8 +90,6 @@ class DirectoryDiff:
     """Paths."""
     dropped: dict[str, str] = field(default_factory=dict)
     """Directory keys of subdirectories that end with all beneath them, and the reason of what is beneath."""
-    forced_left: bool = False
-    """Something that must be put is deferred."""
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -99,7 +97,8 @@ Settled = Callable[[bytes, FileState], bool]
 """Tells whether a file (its path, its state) is no longer being written."""
 
 Forced = Callable[[str], str | None]
-"""Gives a reason to put a key although the file is as the index has it, or None."""
+"""Gives a reason to put a key although the file is as the index has it, or None. With `HEADERS`, a file that is put
+anyway is put even if the bucket has its bytes."""
 
 Adopts = Callable[[str, FileState], bool]
 """Tells whether a new file's object is in the bucket already."""
@@ -163,20 +162,18 @@ def diff(
     for name, (raw, state) in chosen.files.items():
         old = entries.get(name)
         key = join(scan.key, name)
-        reason = why_changed(old, naming.raw_if_differs(name, raw), state) or forced(key)
+        why_forced = forced(key)
+        reason = why_changed(old, naming.raw_if_differs(name, raw), state)
+        reason = reason or (why_forced if why_forced != HEADERS else None)
         if reason is None:
             continue
         path = join_path(scan.path, raw)
-        # Other headers are for the object alone: whatever becomes of the file meanwhile is another change.
-        if reason == HEADERS or settled(path, state):
-            if reason == NEW and adopts and adopts(key, state):
-                change(Action.ADOPT, ADOPTED, name, raw, state)
-            else:
-                action, published = _upload(reason, old, state, force=forced(key) is not None)
-                change(action, reason, name, raw, state, published)
-        else:
+        if not settled(path, state):
             result.deferred.append(path)
-            result.forced_left = result.forced_left or forced(key) is not None
+        elif reason == NEW and adopts and adopts(key, state):
+            change(Action.ADOPT, ADOPTED, name, raw, state)
+        else:
+            change(Action.PUT, reason, name, raw, state, None if why_forced else _checksum_of_same(old, state))
     for name, raw in chosen.subdirectories.items():
         old = entries.get(f"{name}/")
         if not isinstance(old, SubdirectoryEntry) or old.raw != naming.raw_if_differs(name, raw):
@@ -216,12 +213,9 @@ def why_changed(old: Entry | None, raw: bytes | None, state: FileState) -> str |
     return "name" if old.raw != raw else None
 
 
-def _upload(reason: str, old: Entry | None, state: FileState, *, force: bool) -> tuple[Action, int | None]:
-    """Give what is to be done about a file, and the checksum of what is published, if that may be enough."""
-    published = old.crc64nvme if isinstance(old, FileEntry) and old.size == state.size else None
-    if reason == HEADERS:
-        return Action.HEADERS, published
-    return Action.PUT, None if force else published
+def _checksum_of_same(old: Entry | None, state: FileState) -> int | None:
+    """Give the checksum of a published file that may have the same bytes."""
+    return old.crc64nvme if isinstance(old, FileEntry) and old.size == state.size else None
 
 
 def _choose(

@@ -8,6 +8,7 @@ from typing import Any
 
 from siteferry.errors import IndexDamagedError
 from siteferry.header_sets import rules_to_json
+from siteferry_contract.copy_rules import CopyRule
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.index import HEAD_KEY, Item
 
@@ -51,6 +52,11 @@ class Applied:
         layout = descriptor.page_layout if descriptor.directory_pages else ""
         layout += " with tags" if descriptor.has_tags else ""
         return cls(descriptor.prefix, descriptor.encoding, (rules,), json.dumps(derived), layout)
+
+    def new_copy_rules(self, descriptor: Descriptor) -> tuple[CopyRule, ...]:
+        """Give the copy rules that were not gone through yet."""
+        known = json.loads(self.derived)[0] if self.derived else []
+        return tuple(rule for rule in descriptor.copy_rules if [rule.source, rule.destination] not in known)
 
     def is_of(self, descriptor: Descriptor) -> bool:
         """Tell whether all that is published is as the descriptor wants it."""

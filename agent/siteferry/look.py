@@ -1,6 +1,7 @@
 """From the head and the tree to a plan: the index is at hand, what settings changed is known, the brake is on."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,8 @@ from siteferry.plan import HEADERS, Plan
 from siteferry.report import Summary
 from siteferry.settle import Settling, has_own_clock
 from siteferry.tree import Tree
+from siteferry_contract.keys import join
+from siteferry_contract.leaf import FileEntry
 
 LOOKS_SECONDS: Final = 86_400
 """For which a look at a file that is being written is remembered."""
@@ -48,7 +51,7 @@ class Look:
             p.reporter.note(f"read the index: {leaves} leaves, {p.cache.file_count()} published files")
             if keep:
                 p.cache.set_version(Version(head.epoch, head.run))
-        p.cache.set_settings(settings_fingerprint(p.naming, *Applied.of(p.descriptor).header_rules))
+        p.cache.set_settings(settings_fingerprint(p.naming))
 
     def changed_headers(self, head: Head) -> Forced | None:
         """Tell which keys get other headers than those that they were published with; None: no rule changed."""
@@ -93,6 +96,8 @@ class Look:
             self._plan_strays(extra.disagreements, comparer, plan, comparison)
         approved = p.state.approved_deletes(to_audit=extra.disagreements is not None)
         self._brake(plan, comparison, head, summary, approved, look_only=look_only)
+        if other := self.changed_headers(head):
+            comparer.plan_headers(self._with_other_headers(head, other), plan)
         for problem in comparison.unreadable:
             summary.fail(problem.path, problem.reason)
             if not look_only:
@@ -101,6 +106,23 @@ class Look:
         totals = plan.totals
         summary.planned = totals.puts + totals.adopted + totals.headers + totals.deletes
         return comparison
+
+    def _with_other_headers(self, head: Head, other: Forced) -> Iterator[tuple[str, FileEntry]]:
+        """Give what is published under other rules, as directory key and entry; all of it, or what is left of it."""
+        cache = self._p.cache
+        left = cache.owed(self.header_sets(head))
+        if left is not None:
+            found = ((directory, cache.entry(directory, name)) for directory, name in left)
+        else:
+            found = ((leaf.directory, entry) for leaf in cache.all_leaves() for entry in leaf.entries)
+        for directory, entry in found:
+            if isinstance(entry, FileEntry) and other(join(directory, entry.name)):
+                yield directory, entry
+
+    def header_sets(self, head: Head) -> str:
+        """Give the sets of header rules that objects may be published under, and the present one, as a text."""
+        earlier = head.applied.header_rules if head.applied else ()
+        return json.dumps(sorted({*earlier, *Applied.of(self._p.descriptor).header_rules}))
 
     def _plan_strays(self, found: Disagreements, comparer: Comparer, plan: Plan, comparison: Comparison) -> None:
         if self._p.config.delete:

@@ -144,6 +144,8 @@ class Mender:
             if closed:
                 outbox = self.carrier.outbox(summary)
                 derived.mend(outbox, deep=deep)
+                if head.applied:
+                    derived.copy_all(outbox, head.applied.new_copy_rules(p.descriptor))
                 if head.open is not None:
                     self._jobs_again(outbox, head.open)
             self.carrier.end(effects, comparison, summary, closed=closed, derived=through, adopted=bool(adoption))

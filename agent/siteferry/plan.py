@@ -204,6 +204,14 @@ class Plan:
             self._totals = self._count()
         return replace(self._totals, deferred=self.deferred)
 
+    def has_effect(self, directory: str, name: str) -> bool:
+        """Tell whether a file is to be put, adopted or deleted."""
+        query = (
+            "SELECT 1 FROM change WHERE phase IN (0, 1, 2) AND directory = ? AND name = ? AND NOT held"
+            " AND action IN ('put', 'adopt', 'delete')"
+        )
+        return self._db.execute(query, (directory, name)).fetchone() is not None
+
     def hold_deletes(self, *, switched_off: bool = False) -> None:
         """Hold every delete, those of directories too: until they are released, or because the operator wants none."""
         self._set_held(held=True)

@@ -1,5 +1,6 @@
 """One file's way into the bucket: read it as one state, put it, and know what came of it."""
 
+import os
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,18 +8,29 @@ from typing import Final
 
 from siteferry.checksum import crc64nvme
 from siteferry.disagree import difference
-from siteferry.errors import FileError, OutcomeUnknownError, RefusedError, SiteferryError, StoreError, ThrottledError
+from siteferry.errors import (
+    FileChangedError,
+    FileError,
+    FileUnreadableError,
+    OutcomeUnknownError,
+    RefusedError,
+    SiteferryError,
+    StoreError,
+    ThrottledError,
+)
 from siteferry.headers import Headers, has_headers
 from siteferry.lease import Control
 from siteferry.pace import Pace
 from siteferry.plan import Change
 from siteferry.ports import Clock, ObjectStore
-from siteferry.tree import OpenFile
+from siteferry.tree import FileState, OpenFile
 from siteferry_contract.leaf import FileEntry
 from siteferry_contract.objects import UPLOAD, is_generated
 
 WHOLE_BYTES: Final = 8 * 1024 * 1024
 """Files up to this size are read whole and put in one request."""
+MOST_COPIED: Final = 1024 * 1024 * 1024
+"""Bytes of an object that is copied onto itself. S3 takes 5 GB, but perhaps not as fast as the lease asks for."""
 TRIES: Final = 4
 BACK_OFF_SECONDS: Final = 0.5
 
@@ -29,7 +41,7 @@ class Published:
 
     entry: FileEntry
     uploaded: bool
-    """False: the bucket had the same bytes already."""
+    """Or copied onto itself. False: the bucket had the same already."""
     token: str = ""
     """Of an upload in parts: the object's `siteferry-upload` metadata."""
     headers_only: bool = False
@@ -118,8 +130,7 @@ class Publisher:
     def publish_headers(self, directory: int, change: Change, raw: bytes | None) -> Published:
         """Give a published object the headers of the present rules; put its file only if it cannot be copied.
 
-        An object that has them already is left alone, but counts: the attempt that gave them may have crashed.
-        Raises as `publish` does.
+        An object that has them already is left alone. Raises as `publish` does.
         """
         assert change.state is not None
         entry = _entry(change, change.published, raw)
@@ -129,10 +140,10 @@ class Publisher:
             if last is not None:
                 self._clock.wait(BACK_OFF_SECONDS * 2**attempt)
             found = self._store.head(change.key)
-            if found is None or difference(found, entry, doubts=False):
+            if found is None or difference(found, entry, doubts=False) or found.size > MOST_COPIED:
                 break
             if has_headers(found, wanted):
-                return Published(entry, uploaded=False, headers_only=True)
+                return Published(entry, uploaded=last is not None, headers_only=True)
             if UPLOAD in found.metadata:
                 wanted[f"x-amz-meta-{UPLOAD}"] = found.metadata[UPLOAD]
             self._control.require(self._request_seconds)
@@ -146,11 +157,11 @@ class Publisher:
             except OutcomeUnknownError as error:
                 last = error
             else:
-                return Published(entry, uploaded=False, headers_only=True)
+                return Published(entry, uploaded=True, headers_only=True)
         else:
             assert last is not None
             raise last
-        return self.publish(directory, change, raw, force=True)
+        return self.publish(directory, _as_on_disk(directory, change), raw, force=True)
 
     def is_ours(self, key: str, published: Published) -> bool:
         """Tell whether the current object of a key is what was published."""
@@ -230,6 +241,18 @@ def _checksum(directory: int, change: Change) -> int:
         for _ in running:
             pass
     return running.crc
+
+
+def _as_on_disk(directory: int, change: Change) -> Change:
+    """Give a change with its file as it is now; raises FileError if that is not what is published."""
+    what = "its object is not as the index has it, and its file"
+    try:
+        state = FileState.of(os.stat(change.raw, dir_fd=directory, follow_symlinks=False))
+    except OSError as error:
+        raise FileUnreadableError(f"{what} cannot be read: {error.strerror}") from None
+    if change.state is None or state[1:] != change.state[1:]:
+        raise FileChangedError(f"{what} is another by now")
+    return change._replace(state=state)
 
 
 def describe(error: StoreError) -> str:

@@ -47,6 +47,8 @@ class Work:
     stopping: Callable[[], bool]
     settled: Settled
     forced: Forced
+    recovering: bool
+    """An earlier run was not closed: what it did may have sent no jobs."""
     agreed: Callable[[str], None]
     """Hears of every key on which index and bucket agree after a commit."""
 
@@ -86,6 +88,8 @@ class Effects:
         """Directories with something left to do."""
         self.forced_left = False
         """Something that had to be put was not."""
+        self.owed: set[tuple[str, str]] = set()
+        """Objects that did not get their other headers: directory key and name."""
         self.unknown = False
         """Some outcome could not be settled: the head must stay open."""
 
@@ -135,33 +139,24 @@ class Effects:
             return _Chunk(changes, puts, self._w.tree.open(puts[0].path))
         except OSError as error:
             for change in puts:
+                if change.action is Action.HEADERS:
+                    continue
                 if error.errno in NOT_THERE:
                     self._defer(change)
                 else:
                     self._fail(change, f"its directory cannot be opened: {error.strerror}")
-            return _Chunk([change for change in changes if change.action not in UPLOADS])
+            # For other headers of an object its directory is not needed.
+            kept = [change for change in changes if change.action is not Action.PUT]
+            return _Chunk(kept, [change for change in kept if change.action is Action.HEADERS])
 
     def _close(self, chunk: _Chunk) -> None:
-        if chunk.puts:
+        if chunk.directory >= 0:
             self._w.tree.close_directory(chunk.directory)
-            chunk.puts = ()
+            chunk.directory = -1
 
     def _finish(self, chunk: _Chunk) -> None:
         """Wait for a chunk's uploads, and edit its leaves."""
-        edits: dict[str, tuple[Change, Published | None]] = {}
-        for part in chunk.uploads:
-            for change, outcome in zip(part.changes, part.outcomes.result(), strict=True):
-                published = self._settle(change, outcome)
-                self._w.reporter.transferred(change)
-                if published and published.headers_only:
-                    self._w.outbox.follow_headers(change)
-                    self._tell(change, published)
-                elif published:
-                    edits[change.name] = (change, published)
-        for change in chunk.changes:
-            if change.action is Action.ADOPT:
-                raw = self._w.naming.raw_if_differs(change.name, change.raw)
-                edits[change.name] = (change, adopted(change, raw))
+        edits = self._uploaded(chunk)
         self._close(chunk)
         if not chunk.changes:
             return
@@ -182,6 +177,25 @@ class Effects:
             # Only with its last chunk a directory is gone: until then a run that ends early finds it again.
             gone = Action.GONE in actions or self._is_nowhere(directory, edits)
             self._edit(directory, edits, gone=gone, came_or_went=gone or Action.CREATE in actions)
+
+    def _uploaded(self, chunk: _Chunk) -> dict[str, tuple[Change, Published | None]]:
+        """Wait for a chunk's uploads; gives what is to be entered in its leaves."""
+        edits: dict[str, tuple[Change, Published | None]] = {}
+        for part in chunk.uploads:
+            for change, outcome in zip(part.changes, part.outcomes.result(), strict=True):
+                published = self._settle(change, outcome)
+                self._w.reporter.transferred(change)
+                if published and published.headers_only:
+                    if published.uploaded or self._w.recovering:
+                        self._w.outbox.follow_headers(change)
+                    self._tell(change, published)
+                elif published:
+                    edits[change.name] = (change, published)
+        for change in chunk.changes:
+            if change.action is Action.ADOPT:
+                raw = self._w.naming.raw_if_differs(change.name, change.raw)
+                edits[change.name] = (change, adopted(change, raw))
+        return edits
 
     def _is_back(self, change: Change) -> bool:
         return change.reason not in EXCLUDED and self._w.tree.is_directory(change.path)
@@ -238,6 +252,9 @@ class Effects:
         self._leave(change)
 
     def _leave(self, change: Change) -> None:
+        if change.action is Action.HEADERS:
+            self.owed.add((change.directory, change.name))
+            return
         self.unfinished.add(change.directory)
         self.forced_left = self.forced_left or self._w.forced(change.key) is not None
 
@@ -307,12 +324,14 @@ class Effects:
     def _tell(self, change: Change, published: Published | None) -> None:
         summary = self._summary
         if published:
-            summary.uploaded += published.uploaded
+            summary.uploaded += published.uploaded and not published.headers_only
             summary.adopted += change.action is Action.ADOPT
-            summary.headers += published.headers_only
+            summary.headers += published.headers_only and published.uploaded
             summary.unchanged += not published.uploaded and change.action is Action.PUT
-            summary.uploaded_bytes += published.entry.size if published.uploaded else 0
-            self._w.reporter.published(change, uploaded=published.uploaded)
+            put = published.uploaded and not published.headers_only
+            summary.uploaded_bytes += published.entry.size if put else 0
+            if published.uploaded or not published.headers_only:
+                self._w.reporter.published(change, uploaded=put)
         elif change.action is Action.DELETE:
             summary.deleted += 1
             self._w.reporter.deleted(change)

@@ -27,22 +27,23 @@ class Shaping:
     def withdraw(self, before: Applied | None) -> None:
         """Take back that all objects are tagged, before the first effect of a run that may find it untrue."""
         if before and before.tagged and not before.is_of(self.parts.descriptor):
-            self._write(None)
+            self._write(self.parts.cache.file_count(), None)
 
-    def update(self, before: Applied | None, applied: Applied) -> None:
+    def update(self, applied: Applied) -> None:
         """Write the shape after a run, if it is off by much or something else is tagged; it can wait for the next."""
         p = self.parts
-        files, written = p.cache.file_count(), p.cache.shaped_files()
-        far_off = written is None or abs(files - written) * 100 > MOST_PERCENT * max(written, 1)
-        if far_off or applied.tagged != (before.tagged if before else None):
+        files, written = p.cache.file_count(), p.cache.shaped()
+        far_off = written is None or abs(files - written[0]) * 100 > MOST_PERCENT * max(written[0], 1)
+        if written is None or far_off or applied.tagged != written[1]:
             try:
-                self._write(applied.tagged)
-                p.cache.set_shaped_files(files)
+                self._write(files, applied.tagged)
             except SiteferryError as error:
                 p.reporter.note(f"the tree's shape could not be written, and will be next time: {error}")
 
-    def _write(self, tagged_run: int | None) -> None:
-        self.parts.services.index.write_shape(shape(self.parts.cache, self.parts.descriptor, tagged_run))
+    def _write(self, files: int, tagged_run: int | None) -> None:
+        p = self.parts
+        p.services.index.write_shape(shape(p.cache, p.descriptor, tagged_run))
+        p.cache.set_shaped(files, tagged_run)
 
 
 def shape(cache: Cache, own: Descriptor, tagged_run: int | None) -> Shape:

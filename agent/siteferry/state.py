@@ -124,6 +124,18 @@ class StateDirectory:
         at = (self._read("audit.json") or {}).get(name)
         return float(at) if isinstance(at, (int, float)) else None
 
+    def set_audit_hold(self, deletes: int, reason: str) -> None:
+        """Record how many deletes the last audit that mends held; 0: none. Ordinary runs know nothing of them."""
+        if deletes:
+            self._write("audit.hold", {"held": deletes, "reason": reason})
+        else:
+            (self.path / "audit.hold").unlink(missing_ok=True)
+
+    def audit_hold(self) -> tuple[int, str]:
+        """Give their number and the reason."""
+        hold = self._read("audit.hold") or {}
+        return int(hold.get("held", 0)), str(hold.get("reason", ""))
+
     def request_audit(self, *, deep: bool) -> None:
         """Have the running daemon audit and mend in its next cycle."""
         self._write("audit.request", {"deep": deep})

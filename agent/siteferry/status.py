@@ -29,6 +29,8 @@ def record(
     else:
         status["last_run"], status["last_run_at"] = before.get("last_run"), before.get("last_run_at")
     state.write_status(status)
+    if summary and summary.differences is not None:
+        state.set_audit_hold(summary.held, summary.hold_reason)
 
 
 def read(state: StateDirectory, config: Config) -> dict[str, Any]:
@@ -38,6 +40,7 @@ def read(state: StateDirectory, config: Config) -> dict[str, Any]:
     status: dict[str, Any] = {"site": config.site, "root": str(config.root), "running": state.is_locked()}
     status |= state.read_status() or {}
     status["approved_deletes"] = state.approved_deletes()
+    status["audit_held"], status["audit_hold_reason"] = state.audit_hold()
     if Cache.is_readable(state.cache):
         cache = Cache(state.cache, read_only=True)
         try:
@@ -73,6 +76,8 @@ def describe(status: dict[str, Any]) -> str:
     last = status.get("last") or {}
     if last.get("hold_reason"):
         lines.append(f"HELD        {last['hold_reason']}")
+    elif status.get("audit_held"):
+        lines.append(f"HELD        by the last audit: {status['audit_hold_reason']}")
     if status.get("approved_deletes"):
         lines.append(f"approved    up to {status['approved_deletes']} deletes, by the next run that needs it")
     lines += [f"FAILED      {path}: {reason}" for path, reason in last.get("failures", [])]

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from siteferry.audit import AuditTotals
 from siteferry.cache import Cache
-from siteferry.carry import Carrier, headers_left
+from siteferry.carry import Carrier
 from siteferry.config import Config
 from siteferry.derived import send_page_jobs
 from siteferry.errors import StateError, UsageError
@@ -144,7 +144,7 @@ class Site:
             extra = Extra(forced) if forced else Extra()
             comparison = self._look.compare(tree, plan, head, extra, summary)
             layout = self._look.other_layout(head)
-            if plan.totals.empty and not layout and (forced is None or headers_left(comparison, summary)):
+            if plan.totals.empty and not layout and forced is None:
                 self.parts.cache.snapshot.end_walk(comparison.unfinished)
             else:
                 self.parts.reporter.planned(plan.totals)

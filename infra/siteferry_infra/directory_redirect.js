@@ -2,7 +2,7 @@
 function handler(event) {
     var response = event.response;
     var kind = response.headers['x-amz-meta-siteferry-generated'];
-    if (response.statusCode !== 200 || !kind || kind.value !== 'directory-redirect') {
+    if (!kind || kind.value !== 'directory-redirect') {
         return response;
     }
     return {

@@ -70,7 +70,7 @@ class SiteStack(cdk.Stack):
         )
         add_budget_alarm(self, "InvalidationBudget", site=site.name, budget=site.invalidation_budget, alarms=alarms)
         code = handlers_code(site.page_template)
-        log_groups = []
+        log_groups, functions = [], []
         for kind, jobs in queues.items():
             pipeline = JobPipeline(
                 self,
@@ -83,6 +83,7 @@ class SiteStack(cdk.Stack):
                 alarms=alarms,
             )
             log_groups.append(pipeline.log_group)
+            functions.append(pipeline.function)
             grant_handler(pipeline.function, kind=kind, storage=storage, queues=queues, cdn=cdn)
         parameter = ssm.StringParameter(
             self,
@@ -92,6 +93,8 @@ class SiteStack(cdk.Stack):
             string_value=descriptor.to_json(),
             tier=ssm.ParameterTier.INTELLIGENT_TIERING,
         )
+        # What the agent sends because of another descriptor must not reach handlers that have the one before.
+        parameter.node.add_dependency(*functions)
         agent = AgentAccess(
             self,
             "Agent",

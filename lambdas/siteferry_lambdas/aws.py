@@ -52,7 +52,8 @@ def connect(
         S3Bucket(session.client("s3", config=_CONFIG), descriptor.bucket, parallel),
         SqsQueues(session.client("sqs", config=_CONFIG), descriptor.queues),
         CloudFrontCdn(session.client("cloudfront", config=_CONFIG), descriptor.distribution),
-        DynamoBroker(dynamodb, descriptor.table),
+        # Since which run objects carry tags may be taken back at any moment.
+        DynamoBroker(dynamodb, descriptor.table, shape_seconds=0.0 if descriptor.has_tags else SHAPE_SECONDS),
     )
 
 

@@ -24,6 +24,7 @@ from typing import Any, Final, NamedTuple
 
 from siteferry_contract.errors import ContractError
 from siteferry_contract.index import LEDGER_KEY
+from siteferry_contract.job import UNTAGGED
 from siteferry_lambdas.cover import Limits
 
 MAX_PATHS: Final = 3_000
@@ -90,7 +91,7 @@ class Ledger:
         wildcards = MAX_WILDCARDS - sum(entry.wildcards for entry in self.active)
         if free < 1:
             return None
-        left = min(free, RUN_PATHS - dict(self.runs).get(run, 0))
+        left = free if run == UNTAGGED else min(free, RUN_PATHS - dict(self.runs).get(run, 0))
         # Without a wildcard only exact paths can be right, so that they may be all that are left.
         paths = max(min(left // 4 if wildcards > 0 else left, (budget - self.spent) // 10), 1)
         return Limits(paths, max(min(wildcards, 1), wildcards // 4, 0))
@@ -105,7 +106,8 @@ class Ledger:
         entry = Entry(reference, paths, wildcards, now)
         cost = 0 if known else paths
         runs = dict(self.runs)
-        runs = {**{other: paths for other, paths in runs.items() if other != run}, run: runs.get(run, 0) + cost}
+        if run != UNTAGGED:  # which is no run, and never over
+            runs = {**{other: paths for other, paths in runs.items() if other != run}, run: runs.get(run, 0) + cost}
         return replace(
             self,
             beat=self.beat + 1,

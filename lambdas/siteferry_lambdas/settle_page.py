@@ -123,6 +123,5 @@ def _is_gone(leaves: Sequence[Leaf]) -> bool:
 
 
 def _may_have_lost_its_redirect(own: Descriptor, directory: str, result: _Settled | Exception) -> bool:
-    if isinstance(result, Exception):
-        return own.has_redirect(directory)
-    return not result.redirects and (own.has_redirect(directory) or "RedirectsRemoved" in result.report.counts)
+    # Of a site without redirects too, which may have had some: an attempt that removed one may have crashed.
+    return own.may_have_redirect(directory) and (isinstance(result, Exception) or not result.redirects)

@@ -80,10 +80,8 @@ def wanted_by(jobs: Iterable[Job], own: Descriptor, shape: Shape | None) -> Want
         return Wanted({WHOLE_SITE: ""}, tagged=False, shape=shape)
     if not tagged:
         return Wanted({path: name for name in names for path in url_paths(name, own.prefix)}, tagged=False, shape=shape)
-    originals = {original_of(name, own.prefix, own.copy_rules) or name for name in names}
-    return Wanted(
-        {url_paths(key, own.prefix)[-1]: file_tag(key, own.prefix) for key in originals}, tagged=True, shape=shape
-    )
+    keys = {original_of(name, own.prefix, own.copy_rules) or name for name in names}
+    return Wanted({url_paths(key, own.prefix)[-1]: file_tag(key, own.prefix) for key in keys}, tagged=True, shape=shape)
 
 
 def _name(directory: str) -> str:

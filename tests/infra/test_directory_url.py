@@ -94,18 +94,17 @@ def test_only_a_trailing_slash_is_rewritten(redirects: Any, uri: str, expected: 
         ("/a\\b", "/a%5Cb/"),
     ],
 )
-def test_what_is_generated_at_a_directorys_key_becomes_a_redirect(uri: str, location: str) -> None:
-    """It leads to the directory's URL on the same host, query string and all."""
-    result = run(_RESPONSE, {"request": request(uri), "response": response()})
+@pytest.mark.parametrize("status", [200, 206, 304])
+def test_what_is_generated_at_a_directorys_key_becomes_a_redirect(status: int, uri: str, location: str) -> None:
+    """It leads to the directory's URL on the same host, query string and all; of a part of it, too."""
+    result = run(_RESPONSE, {"request": request(uri), "response": response(status)})
     assert result["statusCode"] == 301
     assert result["headers"]["location"] == {"value": f"{location}?a=1&b&b=x%20y"}
     plain = run(_RESPONSE, {"request": {**request(uri), "querystring": {}}, "response": response()})
     assert plain["headers"]["location"] == {"value": location}
 
 
-@pytest.mark.parametrize(
-    "passed", [response(304), response(generated="directory-page"), {"statusCode": 200, "headers": {}}]
-)
+@pytest.mark.parametrize("passed", [response(generated="directory-page"), {"statusCode": 304, "headers": {}}])
 def test_every_other_response_passes_as_it_came(passed: dict[str, Any]) -> None:
     """A file without an extension is served as what it is."""
     assert run(_RESPONSE, {"request": request("/LICENSE"), "response": passed}) == passed

@@ -259,7 +259,7 @@ class World:
                 future.wait()
 
         with ExitStack() as stack:
-            for module in (siteferry.tree, siteferry.scan, siteferry.recheck):
+            for module in (siteferry.tree, siteferry.scan, siteferry.recheck, siteferry.publish):
                 stack.enter_context(patch.object(module, "os", simulated))
             stack.enter_context(patch.object(siteferry.lstat, "SLOW_SECONDS", float("inf")))  # no real threads
             stack.enter_context(patch.object(siteferry.lease, "threading", threading))

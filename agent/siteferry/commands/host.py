@@ -25,6 +25,8 @@ def approve(options: argparse.Namespace) -> int:
     last = (state.read_status() or {}).get("last") or {}
     held, of_audit = last.get("held", 0), last.get("differences") is not None
     if not held:
+        (held, _), of_audit = state.audit_hold(), True
+    if not held:
         raise UsageError("no deletes are held, so there is nothing to approve", "`siteferry status` shows the last run")
     state.approve(held, of_audit=of_audit)
     if of_audit:

@@ -1,5 +1,6 @@
 """What an operator sees of deletes that are held, and what an approval is good for."""
 
+import argparse
 import shutil
 from dataclasses import replace
 from typing import Any
@@ -7,8 +8,12 @@ from typing import Any
 import pytest
 
 from siteferry.cache import Cache
+from siteferry.commands.host import approve
 from siteferry.config import Brake
+from siteferry.errors import UsageError
+from siteferry.report import Summary
 from siteferry.state import APPROVAL_SECONDS, StateDirectory
+from siteferry.status import describe, read, record
 from tests.unit.agent.fakes import World
 
 
@@ -124,3 +129,20 @@ def test_looks_at_files_that_are_being_written_do_not_pile_up(world: World) -> N
         site.sync()
         rows = site.parts.cache._db.execute("SELECT path FROM look").fetchall()
     assert rows == [(b"a",)]
+
+
+def test_what_an_audit_held_can_be_approved_after_other_runs(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ordinary runs know nothing of it; it is shown and can be approved until an audit holds nothing."""
+    state = StateDirectory(world.config.state_dir)
+    config = world.base / "siteferry.toml"
+    config.write_text(f'site = "www"\nroot = "{world.root}"\nstate_dir = "{world.config.state_dir}"\n')
+    record(state, world.config, summary=Summary(differences=6, held=6, hold_reason="six are gone"))
+    record(state, world.config, summary=Summary())
+    assert "HELD        by the last audit: six are gone" in describe(read(state, world.config))
+    assert approve(argparse.Namespace(config=config)) == 0
+    assert "up to 6 files" in capsys.readouterr().out
+    assert (state.approved_deletes(to_audit=True), state.approved_deletes(to_audit=False)) == (6, None)
+    assert state.requested_audit() is False
+    record(state, world.config, summary=Summary(differences=0))
+    with pytest.raises(UsageError):
+        approve(argparse.Namespace(config=config))

@@ -101,6 +101,55 @@ def test_a_copy_that_stays_unknown_leaves_the_run_open(world: World) -> None:
     assert _cached(world) == {"a.html": "max-age=5"}
 
 
+@pytest.mark.parametrize("case", ["kept", "held", "being written", "directory gone"])
+def test_objects_get_their_headers_whatever_their_files_are(world: World, case: str) -> None:
+    """What is served gets the present headers, once; no later run has to do with it, though its file is not there."""
+    for path in ("d/a.html", "d/b.html", "c.html"):
+        world.write(path, path.encode())
+    world.settle()
+    world.config = replace(world.config, brake=Brake(files=0), delete=case != "kept")
+    if case in ("kept", "held"):
+        (world.root / "d/a.html").unlink()
+    elif case == "being written":
+        world.write("d/a.html", b"half")
+        world.clock.time = (world.root / "d/a.html").stat().st_ctime
+    else:
+        (world.root / "d").rename(world.base / "elsewhere")
+        (world.root / "d").symlink_to(world.base / "elsewhere")
+        world.config = replace(world.config, delete=False)
+    world.descriptor = descriptor(header_rules=CACHED)
+    summary = world.sync()
+    assert (summary.headers, summary.uploaded, summary.deleted, summary.failed) == (3, 0, 0, 0)
+    assert set(_cached(world).values()) == {"max-age=5"}
+    assert world.index.head is not None
+    assert world.index.head.applied is not None
+    assert len(world.index.head.applied.header_rules) == 1
+    world.faults.log.clear()
+    world.sync()
+    assert world.faults.log == ["read_head"]
+
+
+def test_only_what_failed_is_tried_again(world: World) -> None:
+    """One object that S3 refuses costs later runs a look at that one, not at all."""
+    for n in range(5):
+        world.write(f"{n}.html")
+    world.settle()
+    world.descriptor = descriptor(header_rules=CACHED)
+    refused = [RefusedError("no")] * 9
+    world.faults.errors["put", False] = list(refused)
+    world.faults.errors["replace_headers", False] = [RefusedError("no")]
+    assert (world.sync().headers, len(world.jobs("invalidate"))) == (4, 4)
+    world.faults.errors["replace_headers", False] = list(refused)
+    world.faults.log.clear()
+    summary = world.sync()
+    assert (summary.failed, summary.headers) == (1, 0)
+    assert world.faults.log.count("head") == 1
+    world.faults.errors.clear()
+    world.settle()
+    assert set(_cached(world).values()) == {"max-age=5"}
+    assert world.sync().run is None
+
+
 def test_a_file_that_changed_with_the_rules_is_put_once(world: World) -> None:
     """A file that differs is put with its new headers, and its object is not copied before."""
     world.write("a.html", b"1")
@@ -148,6 +197,18 @@ def test_a_dry_run_tells_of_changed_copy_rules(world: World) -> None:
     with world.agent() as site:
         site.dry_run(as_json=False)
     assert "copy rules, pages or redirects changed" in world.out.getvalue()
+
+
+def test_a_duplicate_of_the_same_size_follows_another_source(world: World) -> None:
+    """What another rule duplicated there before may look the same in a listing."""
+    world.write("live/x", b"1")
+    world.write("staging/x", b"2")
+    world.descriptor = descriptor(copy_rules=(CopyRule("live/", "www/"),))
+    world.settle()
+    world.descriptor = descriptor(copy_rules=(CopyRule("staging/", "www/"),))
+    world.settle()
+    world.check()
+    assert world.objects.current["www/x"].body == b"2"
 
 
 def test_redirects_are_made_and_taken_away_with_the_setting(world: World) -> None:

