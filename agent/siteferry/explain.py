@@ -158,7 +158,7 @@ class Explainer:
         }
         details = [*self._index_lines(entry)]
         if entry and (forced := self._look.changed_headers(self._head)) and forced(key):
-            details.append("its header rules changed: the next run puts it with the new ones")
+            details.append("its header rules changed: the next run gives it the new ones")
         if target.source:
             if target.wanted is Wanted.NOTHING:
                 text = f"its original {printable(key)} is not published"

@@ -288,7 +288,7 @@ def test_changed_header_rules(operator: Operator) -> None:
     """That a file is to be put again with other headers is told."""
     operator.world.descriptor = descriptor(header_rules=(HeaderRule("*.html", {"cache-control": "max-age=5"}),))
     found = operator.asks("docs/a.html")
-    assert any("the next run puts it with the new ones" in detail for detail in found.steps["index"].details)
+    assert any("the next run gives it the new ones" in detail for detail in found.steps["index"].details)
     assert not any("header rules changed" in line for line in lines(operator.asks("d.txt")))
 
 
