@@ -14,10 +14,11 @@ from siteferry.parts import Parts
 from siteferry.plan import Plan
 from siteferry.publish import Publisher
 from siteferry.report import Summary
-from siteferry.run import Effects, Work
+from siteferry.run import Effects
 from siteferry.shaping import Shaping
 from siteferry.tenancy import Tenancy
 from siteferry.tree import Tree
+from siteferry.work import Work
 
 MEGABYTE: Final = 1_000_000
 REQUESTS_PER_LEASE: Final = 4

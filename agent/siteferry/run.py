@@ -5,75 +5,24 @@ in the bucket, and what is not known is never taken for done.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from siteferry.cache import Cache
-from siteferry.commit import Committer, Edit, Edited, edit_directory, shows_on_page
-from siteferry.diff import Forced, Naming, Settled
+from siteferry.commit import Edit, edit_directory, shows_on_page
 from siteferry.errors import FileChangedError, FileError, OutcomeUnknownError, StoreError
-from siteferry.outbox import Outbox
 from siteferry.plan import EXCLUDED, UPLOADS, WITH_DIRECTORY, Action, Change, Phase, Plan
-from siteferry.ports import Executor
-from siteferry.publish import Published, Publisher, adopted, describe
+from siteferry.publish import Published, adopted, describe
 from siteferry.recheck import Recheck
-from siteferry.report import Reporter, Summary
-from siteferry.tree import NOT_THERE, Tree
-from siteferry.uploads import Outcome, Slice, Uploads
+from siteferry.report import Summary
+from siteferry.tree import NOT_THERE
+from siteferry.uploads import Outcome, Uploads
+from siteferry.work import Batch, Chunk, Work
 from siteferry_contract.keys import INDEX_NAME
-from siteferry_contract.leaf import FileEntry, Leaf, SubdirectoryEntry
+from siteferry_contract.leaf import FileEntry, SubdirectoryEntry
 
 BATCH_LEAVES: Final = 25
 MOST_CHUNKS: Final = 64
 """Directories that are open for uploads at a time: each holds a descriptor."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a run works with."""
-
-    tree: Tree
-    cache: Cache
-    committer: Committer
-    publisher: Publisher
-    outbox: Outbox
-    executor: Executor
-    reporter: Reporter
-    naming: Naming
-    run: int
-    workers: int
-    """Uploads at a time."""
-    stopping: Callable[[], bool]
-    settled: Settled
-    forced: Forced
-    recovering: bool
-    """An earlier run was not closed: what it did may have sent no jobs."""
-    agreed: Callable[[str], None]
-    """Hears of every key on which index and bucket agree after a commit."""
-
-
-@dataclass(slots=True)
-class _Chunk:
-    """Changes of one directory on their way."""
-
-    changes: Sequence[Change]
-    puts: Sequence[Change] = ()
-    directory: int = -1
-    """Open as long as there are uploads."""
-    uploads: list[Slice] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Edited leaves that are committed together."""
-
-    leaves: list[Leaf] = field(default_factory=list)
-    edited: list[tuple[str, Edited, Change, Published | None]] = field(default_factory=list)
-    """With the directory key."""
-    directories: set[str] = field(default_factory=set)
-    came_or_went: set[str] = field(default_factory=set)
-    """Of the directories."""
 
 
 class Effects:
@@ -81,7 +30,7 @@ class Effects:
 
     def __init__(self, work: Work, summary: Summary) -> None:
         self._w, self._summary = work, summary
-        self._batch = _Batch()
+        self._batch = Batch()
         self._came_back: set[str] = set()
         """Directories that were planned as gone, but are there again."""
         self.unfinished: set[str] = set()
@@ -106,7 +55,7 @@ class Effects:
                 return
 
     def _carry_out(self, chunks: Iterable[Sequence[Change]], uploads: Uploads) -> None:
-        flying: deque[_Chunk] = deque()
+        flying: deque[Chunk] = deque()
         try:
             for changes in chunks:
                 if self._w.stopping():
@@ -131,12 +80,12 @@ class Effects:
 
     # ---- uploads
 
-    def _open(self, changes: Sequence[Change]) -> _Chunk:
+    def _open(self, changes: Sequence[Change]) -> Chunk:
         puts = [change for change in changes if change.action in UPLOADS]
         if not puts:
-            return _Chunk(changes)
+            return Chunk(changes)
         try:
-            return _Chunk(changes, puts, self._w.tree.open(puts[0].path))
+            return Chunk(changes, puts, self._w.tree.open(puts[0].path))
         except OSError as error:
             for change in puts:
                 if change.action is Action.HEADERS:
@@ -147,14 +96,14 @@ class Effects:
                     self._fail(change, f"its directory cannot be opened: {error.strerror}")
             # For other headers of an object its directory is not needed.
             kept = [change for change in changes if change.action is not Action.PUT]
-            return _Chunk(kept, [change for change in kept if change.action is Action.HEADERS])
+            return Chunk(kept, [change for change in kept if change.action is Action.HEADERS])
 
-    def _close(self, chunk: _Chunk) -> None:
+    def _close(self, chunk: Chunk) -> None:
         if chunk.directory >= 0:
             self._w.tree.close_directory(chunk.directory)
             chunk.directory = -1
 
-    def _finish(self, chunk: _Chunk) -> None:
+    def _finish(self, chunk: Chunk) -> None:
         """Wait for a chunk's uploads, and edit its leaves."""
         edits = self._uploaded(chunk)
         self._close(chunk)
@@ -178,7 +127,7 @@ class Effects:
             gone = Action.GONE in actions or self._is_nowhere(directory, edits)
             self._edit(directory, edits, gone=gone, came_or_went=gone or Action.CREATE in actions)
 
-    def _uploaded(self, chunk: _Chunk) -> dict[str, tuple[Change, Published | None]]:
+    def _uploaded(self, chunk: Chunk) -> dict[str, tuple[Change, Published | None]]:
         """Wait for a chunk's uploads; gives what is to be entered in its leaves."""
         edits: dict[str, tuple[Change, Published | None]] = {}
         for part in chunk.uploads:
@@ -283,7 +232,7 @@ class Effects:
     def _flush(self) -> None:
         """Commit the batch, put its jobs in the outbox, and check its re-adds."""
         w = self._w
-        batch, self._batch = self._batch, _Batch()
+        batch, self._batch = self._batch, Batch()
         if not batch.directories:
             return
         w.committer.commit(batch.leaves)
@@ -306,7 +255,7 @@ class Effects:
         self._recheck(batch)
         w.outbox.flush_full()
 
-    def _recheck(self, batch: _Batch) -> None:
+    def _recheck(self, batch: Batch) -> None:
         re_adds = [
             (change, published)
             for _, edited, change, published in batch.edited
