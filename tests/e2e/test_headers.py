@@ -46,7 +46,7 @@ def test_a_changed_header_rule_uploads_nothing(site: Any, agent: Agent, deployed
     ).to_json()
     deployed.put_parameter(Name=f"/siteferry/{site.name}", Value=text, Overwrite=True)
     with counting_proxy(site.environment["AWS_ENDPOINT_URL"], site.environment["AWS_CA_BUNDLE"], tmp_path) as proxy:
-        summary = json.loads(agent_through(site, proxy, tmp_path).sync("--json").stdout)
+        summary = json.loads(agent_through(site, proxy, tmp_path, lease=180).sync("--json").stdout)
         _LOG.info("%s; %s", summary, dict(proxy.requests))
     assert (summary["uploaded"], summary["headers"], summary["failed"]) == (0, FILES, 0)
     assert (proxy.requests["s3 PUT"], proxy.requests["s3 COPY"]) == (0, FILES)
