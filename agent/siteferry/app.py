@@ -17,6 +17,7 @@ from siteferry.redrive import DeadLetters
 from siteferry.report import Reporter
 from siteferry.state import StateDirectory
 from siteferry.sync import Site
+from siteferry.watched import WatchedIndex, WatchedObjects, WatchedQueues
 from siteferry_contract.descriptor import Descriptor
 
 
@@ -82,17 +83,18 @@ def open_site(config: Config, reporter: Reporter, clock: HostClock, *, to_look: 
         def open_objects() -> ObjectStore:
             from siteferry.aws.objects import S3Objects  # noqa: PLC0415
 
-            return S3Objects(session, descriptor, config.workers, seconds)
+            return WatchedObjects(S3Objects(session, descriptor, config.workers, seconds), clock.progress)
 
         with ThreadPoolExecutor(config.workers, thread_name_prefix="upload") as executor:
             services = Services(
-                index=DynamoIndex(session, descriptor.table),
+                index=WatchedIndex(DynamoIndex(session, descriptor.table), clock.progress),
                 open_objects=open_objects,
-                queues=SqsQueues(session, descriptor),
+                queues=WatchedQueues(SqsQueues(session, descriptor), clock.progress),
                 clock=clock,
                 executor=executor,
+                progress=clock.progress,
             )
-            site = Site(config, descriptor, services, state, reporter, clock.stop.is_set, cache)
+            site = Site(config, descriptor, services, state, reporter, clock.is_called, cache)
             try:
                 yield OpenSite(site, descriptor, source, state)
             finally:

@@ -6,7 +6,7 @@ not open.
 
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -46,8 +46,9 @@ class Version:
 class Cache:
     """The agent's copy of the index. Raises sqlite3.Error."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, read_only: bool = False, progress: Callable[[], None] = lambda: None) -> None:
+        """Open it; `progress` is called for each leaf where all are gone through."""
+        self._path, self._progress = path, progress
         self._recent: dict[tuple[str, str], Leaf] = {}
         """The leaf that was last read, or those that were last written: names come by the directory."""
         self._db = _connect_to_read(path) if read_only else self._open()
@@ -193,6 +194,7 @@ class Cache:
             " lead(bound) OVER (PARTITION BY directory ORDER BY bound) FROM leaf ORDER BY directory, bound"
         )
         for directory, bound, run, had_delete, gone, blob, end in rows:
+            self._progress()
             # A split writes the upper half first: what a lower leaf still has of it is out of date.
             own = decode_entries(blob)
             if end is not None:

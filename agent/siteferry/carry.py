@@ -61,13 +61,20 @@ class Carrier:
             deletes=plan.totals.deletes,
             forget_deletes=comparison.approved,
         )
+        p.reporter.opened(summary.run)
         seconds = request_seconds(p.config.lease)
         work = Work(
             tree=tree,
             cache=p.cache,
             committer=Committer(p.services.index, p.cache, control, seconds),
             publisher=Publisher(
-                objects, p.headers, control, p.services.clock, seconds, p.config.max_bandwidth * MEGABYTE
+                objects,
+                p.headers,
+                control,
+                p.services.clock,
+                seconds,
+                p.config.max_bandwidth * MEGABYTE,
+                p.services.progress,
             ),
             outbox=self.outbox(summary),
             executor=p.services.executor,

@@ -102,18 +102,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Callable[[argparse.Namespace], int] = getattr(import_module(options.module), options.function)
         return command(options)
     except SiteferryError as error:
-        print(f"siteferry: {error}", file=sys.stderr)
-        if error.remedy:
-            print(f"           {error.remedy}", file=sys.stderr)
+        _complain(f"siteferry: {error}", *([f"           {error.remedy}"] if error.remedy else []))
         return int(error.exit)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
         return int(Exit.DONE)
     except (OSError, sqlite3.Error) as error:
-        print(f"siteferry: {error}", file=sys.stderr)
+        _complain(f"siteferry: {error}")
         return int(Exit.IO_ERROR)
     except KeyboardInterrupt:
         return 130
+
+
+def _complain(*lines: str) -> None:
+    from siteferry.journal import ERROR, is_journal  # noqa: PLC0415
+
+    for line in lines:
+        print((ERROR if is_journal(sys.stderr) else "") + line, file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

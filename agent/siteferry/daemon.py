@@ -1,11 +1,14 @@
 """`siteferry run`: a cycle every `interval` seconds, until asked to stop."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
 from siteferry.app import OpenSite
 from siteferry.clock import HostClock
 from siteferry.config import Config
 from siteferry.errors import BusyError, ConfigError, LeaseLostError, SiteferryError
+from siteferry.notify import Manager
 from siteferry.report import Reporter
 from siteferry.state import StateDirectory
 from siteferry.status import record
@@ -16,27 +19,74 @@ MOST_BACK_OFF: Final = 300.0
 """Seconds between cycles while they fail."""
 MOST_DOUBLINGS: Final = 12
 DAY_SECONDS: Final = 86_400
+LEASES_PER_STEP: Final = 2
+"""No request takes over a quarter of a lease; several may follow one another before one of them counts as progress."""
+
+Load = Callable[[], Config]
+"""Reads the configuration; raises SiteferryError."""
+Open = Callable[[Config], AbstractContextManager[OpenSite]]
+"""Connects a site; raises SiteferryError."""
 
 
-def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: HostClock) -> bool:
-    """Run cycles until the clock's stop; True: the descriptor changed, and the site must be opened again with it."""
+def keep_published(
+    config: Config, load: Load, open_it: Open, reporter: Reporter, clock: HostClock, manager: Manager
+) -> None:
+    """Keep a site published until the clock's stop, with what the configuration says by then.
+
+    A reload whose configuration is wrong, or with which the site cannot be connected, leaves the earlier one in force.
+    """
+    before: Config | None = None
+    while True:
+        manager.allow(LEASES_PER_STEP * config.lease)
+        following: Config | None
+        try:
+            with open_it(config) as opened:
+                if not _acquire(opened, clock):
+                    return
+                before = None
+                following = run_daemon(opened, config, reporter, clock, manager, load)
+        except SiteferryError as error:
+            if before is None:
+                raise
+            _refuse(error, reporter)
+            following, before = before, None
+        else:
+            if following is None:
+                return
+            before = config if following != config else None
+        config = following
+
+
+def run_daemon(
+    opened: OpenSite,
+    config: Config,
+    reporter: Reporter,
+    clock: HostClock,
+    manager: Manager | None = None,
+    load: Load | None = None,
+) -> Config | None:
+    """Run cycles until the clock's stop; gives the configuration with which the site must be opened again, if any.
+
+    That is the same after the descriptor changed, and another one after a reload.
+    """
+    manager = manager or Manager()
     site = opened.site
     read_at, failures = clock.elapsed(), 0
-    try:
-        site.tenancy.acquire()
-    except BusyError:
-        if clock.stop.is_set():
-            return False
-        raise
+    if not _acquire(opened, clock):
+        return None
+    manager.ready()
     reporter.note(f"watching {config.root} for site {config.site}")
     while not clock.stop.is_set():
+        if load and (following := _reload(config, load, reporter, clock, manager)):
+            return following
         begun = clock.elapsed()
+        reporter.looking()
         try:
             if begun - read_at >= DESCRIPTOR_SECONDS:
                 read_at = begun
                 if opened.source.read().revision != opened.descriptor.revision:
                     reporter.note("the site descriptor changed: starting again with it")
-                    return True
+                    return config
             site.tenancy.acquire()
             # An audit that fails must not keep the site from being published.
             deep = audit_due(opened.state, config, clock.now()) if not failures else None
@@ -55,9 +105,43 @@ def run_daemon(opened: OpenSite, config: Config, reporter: Reporter, clock: Host
             failures = 0 if summary.closed else failures + 1
             record(opened.state, config, summary=summary)
             reporter.finished(summary)
-        clock.wait(max(pause(config.interval, failures) - (clock.elapsed() - begun), 0.0))
+        if not (load and clock.is_called()):
+            clock.wait(max(pause(config.interval, failures) - (clock.elapsed() - begun), 0.0))
     reporter.note("stopping")
-    return False
+    return None
+
+
+def _acquire(opened: OpenSite, clock: HostClock) -> bool:
+    """Take the site; False: a stop was asked for meanwhile."""
+    try:
+        opened.site.tenancy.acquire()
+    except BusyError:
+        if clock.stop.is_set():
+            return False
+        raise
+    return True
+
+
+def _reload(config: Config, load: Load, reporter: Reporter, clock: HostClock, manager: Manager) -> Config | None:
+    """Read the configuration again if that was asked for; None: it was not, or what is there is wrong, or the same."""
+    if not clock.take_reload():
+        return None
+    try:
+        following = load()
+    except SiteferryError as error:
+        _refuse(error, reporter)
+    else:
+        if following != config:
+            reporter.note("the configuration changed: starting again with it")
+            return following
+        reporter.note("the configuration was read again, and is the same")
+    manager.ready()
+    return None
+
+
+def _refuse(error: SiteferryError, reporter: Reporter) -> None:
+    remedy = f" ({error.remedy})" if error.remedy else ""
+    reporter.note(f"ERROR: {error}{remedy}: the configuration stays as it was")
 
 
 def audit_due(state: StateDirectory, config: Config, now: float) -> bool | None:

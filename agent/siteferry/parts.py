@@ -26,6 +26,8 @@ class Services:
     clock: Clock
     executor: Executor
     renewal: MakeRenewal = Renewal
+    progress: Callable[[], None] = lambda: None
+    """Called for whatever gets on here, on this host; the rest of the world does it by itself."""
 
     @cached_property
     def objects(self) -> ObjectStore:

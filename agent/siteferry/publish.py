@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,11 +69,16 @@ class Publisher:
         clock: Clock,
         request_seconds: float,
         max_bandwidth: float = 0.0,
+        progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """Take what to publish with; `max_bandwidth` is in bytes a second, 0: no limit."""
+        """Take what to publish with; `max_bandwidth` is in bytes a second, 0: no limit.
+
+        `progress` is called for what is read of large files.
+        """
         self._store, self._headers, self._control, self._clock = store, headers, control, clock
         self._request_seconds = request_seconds
         self._pace = Pace(clock, max_bandwidth)
+        self._progress = progress
 
     def read(self, directory: int, change: Change) -> Body:
         """Read the file of a change whole, as one state; for small files. Raises FileError."""
@@ -112,7 +117,7 @@ class Publisher:
                     last = error
                     if force:
                         continue  # the bytes may be what was there before: they tell nothing of the headers
-                    crc, uploaded = body.crc if body else _checksum(directory, change), True
+                    crc, uploaded = body.crc if body else self._checksum(directory, change), True
                     if not self._is_there(change, crc, token):
                         continue
                 return Published(_entry(change, crc, raw), uploaded, token)
@@ -184,7 +189,7 @@ class Publisher:
     def _put_parts(self, directory: int, change: Change, expected: int | None, token: str) -> tuple[int, bool]:
         """Put a large file while it is read; gives its checksum, and whether it had to be put."""
         assert change.state is not None
-        if expected is not None and _checksum(directory, change) == expected:
+        if expected is not None and self._checksum(directory, change) == expected:
             return expected, False
         headers = self._headers.of(change.key, change.state.mtime_ns)
         headers[f"x-amz-meta-{UPLOAD}"] = token
@@ -200,6 +205,15 @@ class Publisher:
             yield chunk
         # What is left now: the last parts, and the completion.
         self._control.require(2 * self._request_seconds)
+
+    def _checksum(self, directory: int, change: Change) -> int:
+        """Read a large file for its checksum; raises FileError."""
+        assert change.state is not None
+        with OpenFile(directory, change.raw, change.state) as file:
+            running = _Running(file)
+            for _ in running:
+                self._progress()
+        return running.crc
 
     def _is_there(self, change: Change, crc: int, token: str) -> bool:
         """Settle an unknown outcome: tell whether the object is there as this attempt put it."""
@@ -231,16 +245,6 @@ def _entry(change: Change, crc: int | None, raw: bytes | None) -> FileEntry:
     state = change.state
     assert state is not None
     return FileEntry(change.name, state.size, state.mtime_ns, state.ctime_ns, crc, raw)
-
-
-def _checksum(directory: int, change: Change) -> int:
-    """Read a large file for its checksum; raises FileError."""
-    assert change.state is not None
-    with OpenFile(directory, change.raw, change.state) as file:
-        running = _Running(file)
-        for _ in running:
-            pass
-    return running.crc
 
 
 def _as_on_disk(directory: int, change: Change) -> Change:

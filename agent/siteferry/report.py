@@ -99,8 +99,14 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Something worth a line."""
 
+    def looking(self) -> None:
+        """A daemon's cycle begins."""
+
     def planned(self, totals: Totals) -> None:
         """The plan is complete, and not empty."""
+
+    def opened(self, run: int) -> None:
+        """A run is open."""
 
     def transferred(self, change: Change) -> None:
         """A file's upload is over, whatever came of it."""
@@ -132,6 +138,12 @@ class PlainReporter:
     def note(self, text: str) -> None:
         """Print it."""
         self._print(text)
+
+    def looking(self) -> None:
+        """Say nothing."""
+
+    def opened(self, run: int) -> None:
+        """Say nothing: the summary has its number."""
 
     def planned(self, totals: Totals) -> None:
         """Print the totals."""
@@ -223,6 +235,12 @@ class JsonReporter:
     def note(self, text: str) -> None:
         """Keep it to standard error."""
         print(text, file=sys.stderr)
+
+    def looking(self) -> None:
+        """Say nothing."""
+
+    def opened(self, run: int) -> None:
+        """Say nothing."""
 
     def planned(self, totals: Totals) -> None:
         """Say nothing."""

@@ -94,7 +94,7 @@ def walk(tree: Tree, path: bytes, key: str, select: Select) -> Iterator[Scanned]
     most 1,024 bytes.
     """
     stack: list[_Level] = []
-    begun: tuple[Scanned, int] | None = _begin(lambda: tree.open(path), path, key)
+    begun: tuple[Scanned, int] | None = _begin(lambda: tree.open(path), path, key, tree.progress)
     try:
         while begun or stack:
             if begun:
@@ -113,7 +113,10 @@ def walk(tree: Tree, path: bytes, key: str, select: Select) -> Iterator[Scanned]
                 continue
             name, child_key = child
             begun = _begin(
-                functools.partial(open_directory, level.descriptor, name), join_path(level.path, name), child_key
+                functools.partial(open_directory, level.descriptor, name),
+                join_path(level.path, name),
+                child_key,
+                tree.progress,
             )
     finally:
         for level in stack:
@@ -129,22 +132,23 @@ class _Level:
     pending: Iterator[tuple[bytes, str]] = field(default_factory=lambda: iter(()))
 
 
-def _begin(open_it: Callable[[], int], path: bytes, key: str) -> tuple[Scanned, int]:
+def _begin(open_it: Callable[[], int], path: bytes, key: str, progress: Callable[[], None]) -> tuple[Scanned, int]:
     try:
         descriptor = open_it()
     except FileNotFoundError:
         return VanishedDirectory(path, key), -1
     except OSError as error:
         return UnreadableDirectory(path, key, error.strerror or str(error)), -1
-    return _read(descriptor, path, key)
+    return _read(descriptor, path, key, progress)
 
 
-def _read(descriptor: int, path: bytes, key: str) -> tuple[Scanned, int]:
+def _read(descriptor: int, path: bytes, key: str, progress: Callable[[], None]) -> tuple[Scanned, int]:
     """Read an open directory; the descriptor is closed if that fails."""
     try:
         scan = DirectoryScan(path, key, os.fstat(descriptor).st_dev)
         digest = _Digest(key, scan.device)
         for names, states, subdirectories in _chunks(descriptor):
+            progress()
             kinds, sizes, mtimes, ctimes = digest.add(names, states, subdirectories)
             none = [0] * len(subdirectories)
             scan.names += names + subdirectories
@@ -164,7 +168,7 @@ def _read(descriptor: int, path: bytes, key: str) -> tuple[Scanned, int]:
     return scan, descriptor
 
 
-def digest_directory(descriptor: int, key: str) -> bytes:
+def digest_directory(descriptor: int, key: str, progress: Callable[[], None] = lambda: None) -> bytes:
     """Give the digest of an open directory with a directory key: equal digests, equal directories. Raises OSError.
 
     16 bytes a directory are what a cycle without a change has to compare; 128 bits of BLAKE2b (RFC 7693) do not
@@ -172,6 +176,7 @@ def digest_directory(descriptor: int, key: str) -> bytes:
     """
     digest = _Digest(key, os.fstat(descriptor).st_dev)
     for names, states, subdirectories in _chunks(descriptor):
+        progress()
         digest.add(names, states, subdirectories)
     return digest.result()
 

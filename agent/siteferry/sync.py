@@ -46,7 +46,8 @@ class Site:
         cache: Path | None = None,
     ) -> None:
         """Make it; `cache` is where the cache is, if not in the state directory."""
-        self.parts = Parts(config, descriptor, services, state, Cache(cache or state.cache), reporter, stopping)
+        copy = Cache(cache or state.cache, progress=services.progress)
+        self.parts = Parts(config, descriptor, services, state, copy, reporter, stopping)
         self.tenancy = Tenancy(
             services.index,
             services.clock,
@@ -82,7 +83,7 @@ class Site:
             self.parts.reporter.note("copy rules, pages or redirects changed: a sync audits, which may find more to do")
         self._look.load_cache(head, keep=head.open is None)
         summary = Summary()
-        with Tree(self.parts.config.root) as tree, Plan() as plan:
+        with Tree(self.parts.config.root, self.parts.services.progress) as tree, Plan() as plan:
             extra = Extra(forced) if (forced := self._look.changed_headers(head)) else Extra()
             self._look.compare(tree, plan, head, extra, summary, look_only=True)
             print_plan(plan, self.parts.cache.problems(), as_json=as_json, hold_reason=summary.hold_reason)
@@ -139,7 +140,7 @@ class Site:
             return self._mender.repair(self.tenancy.acquire(), since=self.parts.state.audited_at(), deep=False)
         self._look.load_cache(head)
         summary = Summary()
-        with Tree(self.parts.config.root) as tree, Plan() as plan:
+        with Tree(self.parts.config.root, self.parts.services.progress) as tree, Plan() as plan:
             forced = self._look.changed_headers(head)
             extra = Extra(forced) if forced else Extra()
             comparison = self._look.compare(tree, plan, head, extra, summary)

@@ -7,7 +7,7 @@ with the inode that was scanned. So no symlink, race, FIFO or device leads out o
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Self
@@ -46,8 +46,9 @@ class FileState(NamedTuple):
 class Tree:
     """An open root. Use as a context manager."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, progress: Callable[[], None] = lambda: None) -> None:
+        """Open it; `progress` is called for what is read of it."""
+        self.root, self.progress = root, progress
         try:
             # The operator may name the root through a symlink; below it none is followed.
             self.descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -9,7 +9,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ DIRECTORY_WEIGHT: Final = 5
 
 _DONE: Final = b"\0"
 """Ends a process's answer. No path has such a component."""
+_PROGRESS: Final = b"\0\0"
+"""Says that a process gets on; nor has any path this one."""
+PROGRESS_SECONDS: Final = 5.0
+"""Between two of them."""
 
 _CUT: Final = """
 SELECT place FROM (
@@ -61,7 +66,7 @@ def changed_directories(tree: Tree, cache: Path, *, processes: int | None = None
     with closing(_connect(cache)) as db, ExitStack() as stack:
         ranges = _cut(db, available)
         helpers = [stack.enter_context(_Helper(tree, cache, part)) for part in ranges[1:]]
-        yield from map(path_of, _verify(tree.descriptor, db, ranges[0]))
+        yield from map(path_of, _verify(tree.descriptor, db, ranges[0], tree.progress))
         for helper in helpers:
             yield from map(path_of, helper.answer(db))
 
@@ -78,11 +83,11 @@ def _cut(db: sqlite3.Connection, most: int) -> list[Range]:
     return [Range(first, end) for first, end in zip(cuts, [*cuts[1:], None], strict=True)]
 
 
-def _verify(root: int, db: sqlite3.Connection, part: Range) -> Iterator[bytes]:
+def _verify(root: int, db: sqlite3.Connection, part: Range, progress: Callable[[], None]) -> Iterator[bytes]:
     """Give the places of a range whose directories have changed, or cannot be read."""
     query = "SELECT place, directory, digest FROM snapshot WHERE place >= ? AND (? OR place < ?) ORDER BY place"
     rows = db.execute(query, (part.first, part.end is None, part.end))
-    with _Descent(root) as descent:
+    with _Descent(root, progress) as descent:
         for place, directory, digest in rows:
             if not digest or descent.digest(place, directory) != digest:
                 yield place
@@ -91,8 +96,8 @@ def _verify(root: int, db: sqlite3.Connection, part: Range) -> Iterator[bytes]:
 class _Descent:
     """Goes from directory to directory, with those above the last one open."""
 
-    def __init__(self, root: int) -> None:
-        self._root = root
+    def __init__(self, root: int, progress: Callable[[], None]) -> None:
+        self._root, self._progress = root, progress
         self._open: list[tuple[bytes, int]] = []
         """(name, descriptor) from beneath the root downwards."""
 
@@ -113,7 +118,7 @@ class _Descent:
             for name in names[common:]:
                 parent = self._open[-1][1] if self._open else self._root
                 self._open.append((name, open_directory(parent, name)))
-            return digest_directory(self._open[-1][1] if self._open else self._root, key)
+            return digest_directory(self._open[-1][1] if self._open else self._root, key, self._progress)
         except OSError:
             return None
 
@@ -148,9 +153,11 @@ class _Helper:
             found = self._process.stdout.read(int.from_bytes(header, "big"))
             if found == _DONE:
                 return
-            yield (last := found)
+            self._tree.progress()
+            if found != _PROGRESS:
+                yield (last := found)
         rest = Range(last + b"\0", self._part.end) if last else self._part
-        yield from _verify(self._tree.descriptor, db, rest)
+        yield from _verify(self._tree.descriptor, db, rest, self._tree.progress)
 
 
 def _connect(cache: Path) -> sqlite3.Connection:
@@ -160,10 +167,22 @@ def _connect(cache: Path) -> sqlite3.Connection:
 def main(arguments: Sequence[str]) -> int:
     """Verify a range as a process of its own: descriptor of the root, cache, range."""
     root, cache, first, end = arguments
+    out = sys.stdout.buffer
+    told = time.monotonic()
+
+    def tell(place: bytes) -> None:
+        out.write(len(place).to_bytes(4, "big") + place)
+
+    def progress() -> None:
+        nonlocal told
+        if time.monotonic() - told >= PROGRESS_SECONDS:
+            told = time.monotonic()
+            tell(_PROGRESS)
+            out.flush()
+
     with closing(_connect(Path(cache))) as db:
-        out = sys.stdout.buffer
-        for place in itertools.chain(_verify(int(root), db, Range.parse(first, end)), [_DONE]):
-            out.write(len(place).to_bytes(4, "big") + place)
+        for place in itertools.chain(_verify(int(root), db, Range.parse(first, end), progress), [_DONE]):
+            tell(place)
         out.flush()
     return 0
 

@@ -1,15 +1,17 @@
 """The daemon: its end, clean or not, what follows it, and a second one."""
 
 import json
+import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.agents import COPIES, Agent, agent_with, assert_published, live_keys, wait_for, wait_settled
+from tests.e2e.agents import COPIES, Agent, Daemon, agent_with, assert_published, live_keys, wait_for, wait_settled
 
 pytestmark = pytest.mark.e2e
 
@@ -106,6 +108,56 @@ def test_an_unfinished_run_is_recovered(site: Any, tmp_path: Path) -> None:
     assert "recovered an unfinished run" in done.stdout
     site.wait_drained()
     assert_published(site, COPIES)
+
+
+@pytest.fixture
+def messages(tmp_path: Path) -> Iterator[socket.socket]:
+    """A service manager's socket, at `notify` in the test's folder."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(60)
+        yield listener
+
+
+def test_a_service_manager_hears_how_the_daemon_does(site: Any, tmp_path: Path, messages: socket.socket) -> None:
+    """READY, what a cycle came to, a reload refused and one done, pings, and STOPPING, in the life of one daemon."""
+    quick = agent_with(site, tmp_path, lease="10")
+    quick.sync()
+    (Path(site.root) / "told.txt").write_text("the manager hears of it", "utf-8")
+    watched = replace(quick, environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000000"})
+    text = quick.config.read_text("utf-8")
+    with watched.daemon() as daemon:
+        assert _hear(messages, "READY=1")[-1] == "READY=1"
+        heard = _hear(messages, "STATUS=waiting; last cycle: run")
+        assert "1 published" in heard[-1]
+        assert "STATUS=looking for changes" in heard
+        quick.config.write_text(f"workers = 0\n{text}", "utf-8")
+        _reload(daemon, messages, "the configuration stays as it was")
+        quick.config.write_text(f"workers = 3\n{text}", "utf-8")
+        _reload(daemon, messages, "the configuration changed: starting again with it")
+        (Path(site.root) / "told.txt").write_text("after the reload, too", "utf-8")
+        _hear(messages, "STATUS=waiting; last cycle: run")
+        _hear(messages, "WATCHDOG=1")
+        daemon.process.terminate()
+        _hear(messages, "STOPPING=1")
+        assert daemon.process.wait(60) == 0
+    site.wait_drained()
+    assert_published(site, COPIES)
+
+
+def _reload(daemon: Daemon, messages: socket.socket, said: str) -> None:
+    daemon.process.send_signal(signal.SIGHUP)
+    _hear(messages, "RELOADING=1\nMONOTONIC_USEC=")
+    _hear(messages, "READY=1")
+    daemon.wait_for_line(said)
+
+
+def _hear(messages: socket.socket, beginning: str) -> list[str]:
+    """Take messages up to one that begins so."""
+    heard: list[str] = []
+    while not (heard and heard[-1].startswith(beginning)):
+        heard.append(messages.recv(65536).decode())
+    return heard
 
 
 def _on_host(agent: Agent, name: str) -> Agent:

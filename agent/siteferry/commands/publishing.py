@@ -11,8 +11,10 @@ from dataclasses import asdict, replace
 from siteferry.app import open_site
 from siteferry.clock import HostClock
 from siteferry.config import Config, load_config
-from siteferry.daemon import run_daemon
+from siteferry.daemon import keep_published
 from siteferry.errors import Exit, SiteferryError, UsageError
+from siteferry.journal import DaemonReporter, is_journal
+from siteferry.notify import Manager
 from siteferry.report import JsonReporter, PlainReporter, Reporter, Summary, TerminalReporter
 from siteferry.state import StateDirectory
 from siteferry.status import record
@@ -23,19 +25,30 @@ def sync(options: argparse.Namespace) -> int:
     """Bring the site up to date once."""
     config = _config(options)
     if options.dry_run:
-        with open_site(config, _reporter(options, daemon=False), HostClock.until_signalled(), to_look=True) as opened:
+        with open_site(config, _reporter(options), HostClock.until_signalled(), to_look=True) as opened:
             return _exit(opened.site.dry_run(as_json=options.json))
     return _one_run(options, config, lambda site: site.sync())
 
 
 def run(options: argparse.Namespace) -> int:
     """Keep it up to date until asked to stop."""
+    manager = Manager.of(os.environ)
     config = _config(options)
-    reporter, clock = _reporter(options, daemon=True), HostClock.until_signalled()
-    again = True
-    while again:
-        with open_site(config, reporter, clock) as opened:
-            again = run_daemon(opened, config, reporter, clock)
+    # Where a terminal is, SIGHUP says that it is gone.
+    clock = HostClock.until_signalled(manager, reloads=not os.isatty(0))
+    reporter = DaemonReporter(config.site, manager, quiet=options.quiet, journal=is_journal(sys.stdout))
+    manager.status(f"connecting site {config.site}")
+    try:
+        keep_published(
+            config,
+            lambda: _config(options),
+            lambda config: open_site(config, reporter, clock),
+            reporter,
+            clock,
+            manager,
+        )
+    finally:
+        manager.close()
     return int(Exit.DONE)
 
 
@@ -44,7 +57,7 @@ def audit(options: argparse.Namespace) -> int:
     config = _config(options)
     if options.repair:
         return _repair(options, config)
-    reporter, clock = _reporter(options, daemon=False), HostClock.until_signalled()
+    reporter, clock = _reporter(options), HostClock.until_signalled()
     with open_site(config, reporter, clock, to_look=True) as opened:
         totals = opened.site.audit(deep=options.deep)
     if isinstance(reporter, JsonReporter):
@@ -60,7 +73,7 @@ def adopt(options: argparse.Namespace) -> int:
     if options.fudge < 0:
         raise UsageError(f"--fudge {options.fudge:g}: expected a number of seconds, 0 or more")
     if options.dry_run:
-        with open_site(config, _reporter(options, daemon=False), HostClock.until_signalled(), to_look=True) as opened:
+        with open_site(config, _reporter(options), HostClock.until_signalled(), to_look=True) as opened:
             return _exit(opened.site.look_at_adoption(options.fudge, as_json=options.json))
     return _one_run(options, config, lambda site: site.adopt(options.fudge))
 
@@ -89,7 +102,7 @@ def _repair(options: argparse.Namespace, config: Config) -> int:
 
 
 def _one_run(options: argparse.Namespace, config: Config, make: Callable[[Site], Summary]) -> int:
-    reporter, clock = _reporter(options, daemon=False), HostClock.until_signalled()
+    reporter, clock = _reporter(options), HostClock.until_signalled()
     with open_site(config, reporter, clock) as opened:
         try:
             summary = make(opened.site)
@@ -112,12 +125,12 @@ def _config(options: argparse.Namespace) -> Config:
     return replace(config, exclude=(*config.exclude, *getattr(options, "exclude", [])))
 
 
-def _reporter(options: argparse.Namespace, *, daemon: bool) -> Reporter:
+def _reporter(options: argparse.Namespace) -> Reporter:
     if getattr(options, "json", False):
         return JsonReporter()
-    if not daemon and sys.stdout.isatty():
+    if sys.stdout.isatty():
         return TerminalReporter(quiet=options.quiet)
-    return PlainReporter(quiet=options.quiet, idle=not daemon)
+    return PlainReporter(quiet=options.quiet)
 
 
 def _exit(summary: Summary) -> int:

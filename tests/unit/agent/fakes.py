@@ -22,7 +22,7 @@ from siteferry.errors import RefusedError, UnavailableError
 from siteferry.head import Head, head_to_item, item_to_head
 from siteferry.parts import Services
 from siteferry.ports import ListedObject, ObjectInfo
-from siteferry.report import PlainReporter, Summary
+from siteferry.report import PlainReporter, Reporter, Summary
 from siteferry.state import StateDirectory
 from siteferry.sync import Site
 from siteferry_contract.copy_rules import CopyRule, duplicates
@@ -340,15 +340,14 @@ class World:
     # ---- the agent
 
     @contextmanager
-    def agent(self) -> Iterator[Site]:
+    def agent(self, reporter: Reporter | None = None) -> Iterator[Site]:
         """Run an agent. If it dies, it leaves everything as it is."""
         services = Services(
             self.index, lambda: self.objects, self.queues, self.clock, InlineExecutor(), lambda *_: nullcontext()
         )
         self.queues._descriptor = self.descriptor
         state = StateDirectory(self.config.state_dir)
-        reporter = PlainReporter(self.out)
-        site = Site(self.config, self.descriptor, services, state, reporter, self.stopping)
+        site = Site(self.config, self.descriptor, services, state, reporter or PlainReporter(self.out), self.stopping)
         try:
             yield site
         finally:

@@ -48,7 +48,8 @@ def run(world: World, later: Descriptor) -> tuple[bool, float]:
     clock = FastClock()
     with world.agent() as site:
         opened = OpenSite(site, world.descriptor, cast("Any", Source(later)), StateDirectory(world.config.state_dir))
-        return run_daemon(opened, world.config, PlainReporter(quiet=True, idle=False), clock), clock.passed
+        again = run_daemon(opened, world.config, PlainReporter(quiet=True, idle=False), clock)
+        return again is not None, clock.passed
 
 
 def test_a_changed_descriptor_begins_anew(world: World) -> None:

@@ -1,0 +1,69 @@
+"""The systemd units that are shipped: hardened, understood by systemd, and of one mind with the agent."""
+
+import configparser
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from siteferry.errors import Exit
+
+PACKAGING = Path(__file__).parents[3] / "agent" / "packaging"
+UNITS = ("siteferry.service", "siteferry@.service")
+MOST_EXPOSURE = 20
+"""Tenths, of 100."""
+ANALYZE = shutil.which("systemd-analyze")
+
+needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
+
+
+def analyze(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run systemd-analyze."""
+    return subprocess.run([ANALYZE or "", *arguments], capture_output=True, text=True, check=False)
+
+
+def settings(unit: str) -> dict[str, str]:
+    """Give the [Service] section; of a name that comes several times, the last."""
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(PACKAGING / unit, "utf-8")
+    return dict(parser["Service"])
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS)
+def test_units_expose_little(unit: str) -> None:
+    """The exposure of each unit, as systemd rates it, is no higher than 2.0 of 10."""
+    done = analyze("security", "--offline=true", f"--threshold={MOST_EXPOSURE}", "--no-pager", str(PACKAGING / unit))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_systemd
+@pytest.mark.parametrize("unit", UNITS)
+def test_systemd_understands_every_line(unit: str, tmp_path: Path) -> None:
+    """Nothing in a unit is unknown to systemd (252 is Debian 12's), or wrong."""
+    text = (PACKAGING / unit).read_text("utf-8")
+    # The command need not be installed here.
+    (installed := tmp_path / unit.replace("@", "@www")).write_text(text.replace("=siteferry run", "=true run"), "utf-8")
+    done = analyze("verify", "--man=no", str(installed))
+    assert done.returncode == 0, done.stderr
+    assert installed.name not in done.stderr
+
+
+def test_the_template_differs_from_the_unit_in_its_instance_only() -> None:
+    """siteferry@.service is siteferry.service with a configuration, a state directory and credentials of its own."""
+    one, template = settings(UNITS[0]), settings(UNITS[1])
+    differing = {name for name in one if one[name] != template[name]}
+    assert one.keys() == template.keys()
+    assert differing == {"ExecStart", "StateDirectory", "LoadCredential"}
+    assert template["ExecStart"] == f"{one['ExecStart']} --config /etc/siteferry/%i.toml"
+    assert template["StateDirectory"] == f"{one['StateDirectory']}/%i"
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_only_what_a_person_must_change_first_is_not_restarted(unit: str) -> None:
+    """An outage, a busy site or missing credentials are tried again; wrong usage or configuration is not."""
+    assert settings(unit)["Restart"] == "on-failure"
+    codes = {Exit(int(code)) for code in settings(unit)["RestartPreventExitStatus"].split()}
+    assert codes == {Exit.USAGE, Exit.CONFIG}
