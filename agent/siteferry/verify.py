@@ -132,10 +132,8 @@ class _Helper:
 
     def __init__(self, tree: Tree, cache: Path, part: Range) -> None:
         self._tree, self._part = tree, part
-        module = "siteferry.verify"
-        command = [sys.executable, "-I", "-m", module, str(tree.descriptor), str(cache), *part.arguments()]
         self._process = subprocess.Popen(  # noqa: S603  this very interpreter, and nothing that a user wrote
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=(tree.descriptor,)
+            _command(tree, cache, part), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=(tree.descriptor,)
         )
 
     def __enter__(self) -> Self:
@@ -158,6 +156,10 @@ class _Helper:
                 yield (last := found)
         rest = Range(last + b"\0", self._part.end) if last else self._part
         yield from _verify(self._tree.descriptor, db, rest, self._tree.progress)
+
+
+def _command(tree: Tree, cache: Path, part: Range) -> list[str]:
+    return [sys.executable, "-I", "-m", "siteferry.verify", str(tree.descriptor), str(cache), *part.arguments()]
 
 
 def _connect(cache: Path) -> sqlite3.Connection:

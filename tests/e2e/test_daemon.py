@@ -121,7 +121,7 @@ def messages(tmp_path: Path) -> Iterator[socket.socket]:
 
 def test_a_service_manager_hears_how_the_daemon_does(site: Any, tmp_path: Path, messages: socket.socket) -> None:
     """READY, what a cycle came to, a reload refused and one done, pings, and STOPPING, in the life of one daemon."""
-    quick = agent_with(site, tmp_path, lease="10")
+    quick = agent_with(site, tmp_path, lease="10", workers="3")
     quick.sync()
     (Path(site.root) / "told.txt").write_text("the manager hears of it", "utf-8")
     watched = replace(quick, environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "600000000"})
@@ -131,9 +131,9 @@ def test_a_service_manager_hears_how_the_daemon_does(site: Any, tmp_path: Path, 
         heard = _hear(messages, "STATUS=waiting; last cycle: run")
         assert "1 published" in heard[-1]
         assert "STATUS=looking for changes" in heard
-        quick.config.write_text(f"workers = 0\n{text}", "utf-8")
+        quick.config.write_text(text.replace("workers = 3", "workers = 0"), "utf-8")
         _reload(daemon, messages, "the configuration stays as it was")
-        quick.config.write_text(f"workers = 3\n{text}", "utf-8")
+        quick.config.write_text(text.replace("workers = 3", "workers = 4"), "utf-8")
         _reload(daemon, messages, "the configuration changed: starting again with it")
         (Path(site.root) / "told.txt").write_text("after the reload, too", "utf-8")
         _hear(messages, "STATUS=waiting; last cycle: run")

@@ -3,8 +3,10 @@
 import os
 import random
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from siteferry.cache import Cache
 from siteferry.state import StateDirectory
 from siteferry.tree import Tree
-from siteferry.verify import Range, changed_directories
+from siteferry.verify import Range, _Helper, changed_directories, main
 from tests.unit.agent.fakes import World
 
 DIRECTORIES = ("", "a", "a/b", "a/b/c", "a!", "a-", "z", "z/y")
@@ -70,6 +72,24 @@ def test_a_helper_answers_for_its_range(site: World) -> None:
             [*command, *Range(b"b", None).arguments()], pass_fds=[tree.descriptor], capture_output=True, check=True
         )
     assert answer.stdout == b"\0\0\0\x03z\0y" + b"\0\0\0\x01\0"
+
+
+def test_a_helper_tells_that_it_gets_on(
+    site: World, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """A helper says so with each directory when the time has come, and whoever waits for its answer passes that on."""
+    monkeypatch.setattr("siteferry.verify.PROGRESS_SECONDS", 0.0)
+    told: list[bytes] = []
+    cache = StateDirectory(site.config.state_dir).cache
+    with Tree(site.root, lambda: told.append(b"")) as tree:
+        main([str(tree.descriptor), str(cache), *Range(b"b", None).arguments()])
+        answer = capfdbinary.readouterr().out
+        assert answer == 2 * (b"\0\0\0\x02\0\0") + b"\0\0\0\x01\0"
+        command = [sys.executable, "-c", f"import sys; sys.stdout.buffer.write({answer!r})"]
+        monkeypatch.setattr("siteferry.verify._command", lambda *_: command)
+        with closing(sqlite3.connect(cache)) as db, _Helper(tree, cache, Range(b"b", None)) as helper:
+            assert list(helper.answer(db)) == []
+    assert len(told) == 2
 
 
 def test_a_helper_that_dies_costs_time_alone(site: World, monkeypatch: pytest.MonkeyPatch) -> None:
