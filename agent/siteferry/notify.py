@@ -72,7 +72,9 @@ class Manager:
     def stopping(self) -> None:
         """The process was asked to stop, and ends when what it began is done."""
         self._stops = True
-        self._send("STOPPING=1", "STATUS=stopping: what was begun is being finished")
+        # With a shorter lease the unit's own time-out lasts until the next progress.
+        more = [self._extension()] if self._step > STEP_SECONDS else []
+        self._send("STOPPING=1", "STATUS=stopping: what was begun is being finished", *more)
 
     def status(self, text: str) -> None:
         """Say in one line what the process does now."""
@@ -87,9 +89,12 @@ class Manager:
         self._pinged = now
         lines = ["WATCHDOG=1"] if self._watchdog else []
         if self._stops or self._waited_for:
-            lines.append(f"EXTEND_TIMEOUT_USEC={round(self._step * 1e6)}")
+            lines.append(self._extension())
         if lines:
             self._send(*lines)
+
+    def _extension(self) -> str:
+        return f"EXTEND_TIMEOUT_USEC={round(self._step * 1e6)}"
 
     def _spacing(self) -> float:
         return min(MOST_PING_SECONDS, self._watchdog / PINGS_PER_WATCHDOG) if self._watchdog else MOST_PING_SECONDS

@@ -73,7 +73,7 @@ class Publisher:
     ) -> None:
         """Take what to publish with; `max_bandwidth` is in bytes a second, 0: no limit.
 
-        `progress` is called for what is read of large files.
+        `progress` is called for each file that is read, and for each chunk of a large one.
         """
         self._store, self._headers, self._control, self._clock = store, headers, control, clock
         self._request_seconds = request_seconds
@@ -85,6 +85,7 @@ class Publisher:
         assert change.state is not None
         with OpenFile(directory, change.raw, change.state) as file:
             data = file.read()
+        self._progress()
         return Body(data, crc64nvme(data), self._headers.of(change.key, change.state.mtime_ns))
 
     def publish(

@@ -314,6 +314,7 @@ class World:
         """What the distribution has cached, by key."""
         self.out = io.StringIO()
         self.stopping: Callable[[], bool] = lambda: False
+        self.progress: Callable[[], None] = lambda: None
         self.config = Config("www", self.root, self.base / "state", settle=1, lease=60, brake=Brake(files=10_000))
 
     # ---- the tree
@@ -343,7 +344,13 @@ class World:
     def agent(self, reporter: Reporter | None = None) -> Iterator[Site]:
         """Run an agent. If it dies, it leaves everything as it is."""
         services = Services(
-            self.index, lambda: self.objects, self.queues, self.clock, InlineExecutor(), lambda *_: nullcontext()
+            self.index,
+            lambda: self.objects,
+            self.queues,
+            self.clock,
+            InlineExecutor(),
+            lambda *_: nullcontext(),
+            self.progress,
         )
         self.queues._descriptor = self.descriptor
         state = StateDirectory(self.config.state_dir)

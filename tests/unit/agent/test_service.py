@@ -197,12 +197,14 @@ def test_pings_come_with_progress_only_and_not_too_often(listener: Listener) -> 
 
 
 def test_a_long_lease_lengthens_the_watchdog(listener: Listener) -> None:
-    """Where a request may take longer than the watchdog has patience, that is lengthened, once."""
+    """Where a request may take longer than watchdog and stop have patience, both are lengthened."""
     with manager_of(listener, watchdog=30) as manager:
         manager.allow(7200)
         manager.ready()
         manager.ready()
-    assert listener.heard() == ["READY=1\nWATCHDOG_USEC=7200000000", "READY=1"]
+        assert listener.heard() == ["READY=1\nWATCHDOG_USEC=7200000000", "READY=1"]
+        manager.stopping()
+        assert "EXTEND_TIMEOUT_USEC=7200000000" in listener.heard()[0].split("\n")
 
 
 def test_a_start_and_a_stop_may_take_as_long_as_there_is_progress(listener: Listener) -> None:
@@ -358,6 +360,24 @@ def test_reading_the_tree_is_progress(world: World) -> None:
         assert not told
         assert list(changed_directories(tree, StateDirectory(world.config.state_dir).cache, processes=1)) == []
     assert len(told) == 4
+
+
+@pytest.mark.parametrize("size", [1, 100_000, 9_000_000])
+def test_a_touched_tree_is_progress(world: World, size: int) -> None:
+    """Reading a file only to find that nothing is to be sent counts, for files of each kind; no request is made."""
+    names = [f"{n}" for n in range(3)]
+    for name in names:
+        world.write(name, b"x" * size)
+    world.settle()
+    for name in names:
+        os.utime(world.root / name, (1, 1))
+    told: list[str] = []
+    world.progress = lambda: told.append("progress")
+    world.faults.before = told.append
+    assert world.sync().unchanged == 3
+    begun, ended = told.index("replace_head"), told.index("commit")
+    assert told[begun:ended].count("progress") >= 3
+    assert "put" not in told
 
 
 def test_answers_are_progress_but_those_about_the_lease_are_not(world: World) -> None:
