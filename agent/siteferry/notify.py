@@ -83,8 +83,10 @@ class Manager:
 
     def progress(self) -> None:
         """Something was done: a directory was read, a request answered, a part of a file sent."""
+        if self._socket is None:
+            return
         now = self._elapsed()
-        if self._socket is None or now - self._pinged < self._spacing():
+        if now - self._pinged < self._spacing():
             return
         self._pinged = now
         lines = ["WATCHDOG=1"] if self._watchdog else []

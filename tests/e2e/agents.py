@@ -73,6 +73,7 @@ class Agent:
                 started = subprocess.Popen(
                     self._command("run", *arguments),
                     env=self.site.agent_environment | dict(self.environment),
+                    stdin=subprocess.DEVNULL,  # on a terminal SIGHUP would end it
                     stdout=stream,
                     stderr=subprocess.STDOUT,
                 )

@@ -13,14 +13,22 @@ PACKAGING = Path(__file__).parents[3] / "agent" / "packaging"
 UNITS = ("siteferry.service", "siteferry@.service")
 MOST_EXPOSURE = 20
 """Tenths, of 100."""
+OLDEST = 252
+"""The systemd that the units are for, Debian 12's."""
 ANALYZE = shutil.which("systemd-analyze")
-
-needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")
 
 
 def analyze(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run systemd-analyze."""
     return subprocess.run([ANALYZE or "", *arguments], capture_output=True, text=True, check=False)
+
+
+def version() -> int:
+    """Give systemd's version; 0 if it is not here."""
+    return int(analyze("--version").stdout.split()[1]) if ANALYZE else 0
+
+
+needs_systemd = pytest.mark.skipif(version() < OLDEST, reason=f"systemd-analyze {OLDEST} or later is not installed")
 
 
 def settings(unit: str) -> dict[str, str]:
