@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tests.bench.goals import LEASE_SECONDS, RENEWALS, SHARE_OF_A_CPU, SITE
+from tests.bench.goals import LEASE_SECONDS, MEGABYTES_OF_A_CPU, RENEWALS, SITE
 from tests.bench.results import Result
 
 # Dollars, us-east-1, on demand. The price pages: https://aws.amazon.com/s3/pricing/,
@@ -16,7 +16,6 @@ DYNAMODB_WRITE_UNIT: Final = 0.625e-6
 DYNAMODB_READ_UNIT: Final = 0.125e-6
 SQS_CHUNK: Final = 0.4e-6
 """A request, by 64 KB begun."""
-LAMBDA_GB: Final = 0.5
 LAMBDA_GB_SECOND: Final = 13.3334e-6
 LAMBDA_REQUEST: Final = 0.2e-6
 CLOUDFRONT_PATH: Final = 0.005
@@ -52,10 +51,11 @@ def dollars(row: Mapping[str, Mapping[str, float]]) -> float:
 
 def lambda_dollars(row: Mapping[str, Any]) -> float:
     """Add up what one round of the handlers costs: requests, Lambda and invalidation paths."""
-    seconds: float = row["cpu"] / SHARE_OF_A_CPU
+    # Memory and CPU grow together, so what a second of CPU costs is the same with any memory.
+    gigabyte_seconds: float = row["cpu"] * MEGABYTES_OF_A_CPU / 1024
     invocations: int = sum(batch["batches"] for batch in row["batches"].values())
     paths: float = row["units"].get("cloudfront.Paths", 0) * CLOUDFRONT_PATH
-    return dollars(row) + seconds * LAMBDA_GB * LAMBDA_GB_SECOND + invocations * LAMBDA_REQUEST + paths
+    return dollars(row) + gigabyte_seconds * LAMBDA_GB_SECOND + invocations * LAMBDA_REQUEST + paths
 
 
 def bill(results: Sequence[Result]) -> list[tuple[str, float | None, float | None]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from siteferry_contract.job import JobKind
 from siteferry_infra.sizes import SIZES
 from tests.bench.daemon import CYCLES, INTERVAL_SECONDS
 from tests.bench.handlers import HANDLERS
@@ -16,8 +17,8 @@ HEARTBEATS: Final = frozenset({"dynamodb.PutItem", "dynamodb.UpdateItem", "cloud
 LEASE_SECONDS: Final = 180
 RENEWALS: Final = 4
 """In the time of one lease."""
-SHARE_OF_A_CPU: Final = 512 / 1769
-"""That a Lambda of 512 MB has: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html."""
+MEGABYTES_OF_A_CPU: Final = 1769
+"""At which a Lambda has one CPU: https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html."""
 FLAT: Final = (100_000, 4_000_000)
 """Files between which memory may grow by a fifth at most."""
 
@@ -108,6 +109,11 @@ def _one(result: Result) -> Iterator[Goal]:
     yield Goal("one change: other requests", sum(requests.values()), 0)
 
 
+def in_lambda(kind: JobKind, cpu: float) -> float:
+    """Give the seconds that so many of CPU take in the handler's Lambda."""
+    return cpu * MEGABYTES_OF_A_CPU / SIZES[kind].memory_mb
+
+
 def _renamed(result: Result) -> Iterator[Goal]:
     requests = result.requests(HANDLERS)
     looks = requests.get("s3.HeadObject", 0) / result.files
@@ -115,7 +121,7 @@ def _renamed(result: Result) -> Iterator[Goal]:
     paths = [row["units"].get("cloudfront.Paths", 0) for row in result.rows[HANDLERS]]
     yield Goal("renamed: paths invalidated", max(paths), 3_000)
     longest = max(
-        batch["longest_cpu"] / SHARE_OF_A_CPU / SIZES[kind].timeout_seconds
+        in_lambda(kind, batch["longest_cpu"]) / SIZES[kind].timeout_seconds
         for row in result.rows[HANDLERS]
         for kind, batch in row["batches"].items()
     )

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from siteferry_infra.sizes import SIZES
 from tests.bench.bill import BILLED_FILES, PRICES, bill, lambda_dollars
-from tests.bench.goals import SHARE_OF_A_CPU, SITE, Goal, judge, judge_growth
+from tests.bench.goals import MEGABYTES_OF_A_CPU, SITE, Goal, in_lambda, judge, judge_growth
 from tests.bench.handlers import HANDLERS
 from tests.bench.plot import Series, plot
 from tests.bench.results import Result
@@ -99,14 +99,15 @@ def _handlers(result: Result) -> Iterator[str]:
     yield "| jobs | batches | names | CPU s | longest batch, s in a Lambda | its time-out, s |"
     yield "|---|---:|---:|---:|---:|---:|"
     for kind, batch in row["batches"].items():
-        longest = batch["longest_cpu"] / SHARE_OF_A_CPU
+        longest = in_lambda(kind, batch["longest_cpu"])
         numbers = f"{batch['batches']:,} | {batch['names']:,} | {batch['cpu']:.1f} | {longest:.0f}"
         yield f"| {kind} | {numbers} | {SIZES[kind].timeout_seconds} |"
-    seconds = sum(batch["cpu"] / SIZES[kind].max_concurrency for kind, batch in row["batches"].items()) / SHARE_OF_A_CPU
+    seconds = sum(in_lambda(kind, batch["cpu"]) / SIZES[kind].max_concurrency for kind, batch in row["batches"].items())
     yield (
-        f"\nA Lambda of 512 MB has {SHARE_OF_A_CPU:.2f} of a CPU, so with as many at once as the template allows"
-        f" a backlog of {BILLED_FILES:,} renamed files takes about {seconds * grows / 60:,.0f} minutes of CPU, for"
-        f" ${lambda_dollars(row) * grows:,.2f}: requests, Lambda and invalidation paths.\n"
+        f"\nA Lambda has a CPU at {MEGABYTES_OF_A_CPU:,} MB, and as much of one as its memory is of that. With as many"
+        f" at once as the template allows, a backlog of {BILLED_FILES:,} renamed files takes about"
+        f" {seconds * grows / 60:,.0f} minutes of CPU, for ${lambda_dollars(row) * grows:,.2f}: requests, Lambda and"
+        " invalidation paths.\n"
     )
 
 
