@@ -167,7 +167,13 @@ class Publisher:
         else:
             assert last is not None
             raise last
-        return self.publish(directory, _as_on_disk(directory, change), raw, force=True)
+        try:
+            return self.publish(directory, _as_on_disk(directory, change), raw, force=True)
+        except (FileError, RefusedError, ThrottledError):
+            # As in `publish`: the copy may still come.
+            if isinstance(last, OutcomeUnknownError):
+                raise last from None
+            raise
 
     def is_ours(self, key: str, published: Published) -> bool:
         """Tell whether the current object of a key is what was published."""

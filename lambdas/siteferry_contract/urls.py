@@ -6,8 +6,6 @@ https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/invalidation-
 Links of directory pages are made by the same function, so that they lead to the paths that get invalidated.
 """
 
-import hashlib
-from collections.abc import Iterable
 from typing import Final
 from urllib.parse import quote
 
@@ -28,15 +26,3 @@ def url_paths(key: str, prefix: str) -> tuple[str, ...]:
     if path.endswith(f"/{INDEX_NAME}"):
         return path.removesuffix(INDEX_NAME), path
     return (path,)
-
-
-def reference(message_ids: Iterable[str], paths: Iterable[str]) -> str:
-    """Give the CallerReference: the same messages received again make the same invalidation.
-
-    From the paths alone, a second genuine change of them would be swallowed; from the message ids alone, an attempt
-    that chooses other paths, because more or less is free by then, would be refused for those of the one before.
-    """
-    digest = hashlib.sha256()
-    for part in (*sorted(message_ids), "", *paths):
-        digest.update(part.encode() + b"\0")
-    return f"siteferry-{digest.hexdigest()}"

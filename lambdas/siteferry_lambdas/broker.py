@@ -4,12 +4,12 @@ The ledger saves money and refusals, nothing else depends on it: if it cannot be
 invalidated all the same.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
 from siteferry_contract.errors import ContractError
-from siteferry_contract.urls import reference
 from siteferry_lambdas.cover import Limits
 from siteferry_lambdas.errors import BusyError, HandlerError, RefusedPathsError
 from siteferry_lambdas.ledger import Ledger
@@ -118,3 +118,15 @@ def _completed(site: Site) -> frozenset[str]:
 
 def _name(message_ids: tuple[str, ...], chosen: Chosen) -> str:
     return reference(message_ids, chosen.paths)[-REFERENCE_CHARACTERS:]
+
+
+def reference(message_ids: Iterable[str], paths: Iterable[str]) -> str:
+    """Give the CallerReference: the same messages received again make the same invalidation.
+
+    From the paths alone, a second genuine change of them would be swallowed; from the message ids alone, an attempt
+    that chooses other paths, because more or less is free by then, would be refused for those of the one before.
+    """
+    digest = hashlib.sha256()
+    for part in (*sorted(message_ids), "", *paths):
+        digest.update(part.encode() + b"\0")
+    return f"siteferry-{digest.hexdigest()}"

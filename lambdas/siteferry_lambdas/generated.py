@@ -47,16 +47,17 @@ def settle_generated(bucket: Bucket, key: str, wanted: Generated | None) -> Step
 
     What is wanted follows from the index, which was read before: S3 is looked at after it, never the other way round.
     """
+    metadata = wanted.metadata if wanted else {}
     seen = bucket.head(key)
     if wanted is None:
         if isinstance(seen, Object) and seen.generated:
             bucket.remove_version(key, seen.version_id)
             return "done"
         return "nothing"
-    if isinstance(seen, Object) and (not seen.generated or dict(seen.metadata) == wanted.metadata):
+    if isinstance(seen, Object) and (not seen.generated or dict(seen.metadata) == metadata):
         return "nothing"
     try:
-        bucket.put(key, wanted.body, headers=HEADERS, metadata=wanted.metadata, over=seen)
+        bucket.put(key, wanted.body, headers=HEADERS, metadata=metadata, over=seen)
     except ChangedError:
         return "outrun"
     return "done"

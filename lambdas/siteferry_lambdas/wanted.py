@@ -13,9 +13,6 @@ from siteferry_contract.shape import Shape
 from siteferry_contract.urls import url_paths
 from siteferry_lambdas.cover import WHOLE_SITE, Limits, cover
 
-TAGS: Final = "tags"
-"""The setting."""
-
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -75,7 +72,7 @@ def wanted_by(jobs: Iterable[Job], own: Descriptor, shape: Shape | None) -> Want
     jobs = tuple(jobs)
     names = {name for job in jobs for name in job.names}
     since = shape.tagged_run if shape else None
-    tagged = own.invalidation == TAGS and since is not None and all(job.run > since for job in jobs if job.names)
+    tagged = own.has_tags and since is not None and all(job.run > since for job in jobs if job.names)
     if EVERYTHING in names:
         return Wanted({WHOLE_SITE: ""}, tagged=False, shape=shape)
     if not tagged:

@@ -129,6 +129,25 @@ def test_objects_get_their_headers_whatever_their_files_are(world: World, case: 
     assert world.faults.log == ["read_head"]
 
 
+def test_a_copy_that_may_still_come_leaves_the_run_open_though_its_file_changed(world: World) -> None:
+    """That nothing can be put instead does not settle what became of the copy."""
+    world.write("a.html", b"1")
+    world.settle()
+    world.descriptor = descriptor(header_rules=CACHED)
+    world.faults.answer("replace_headers", OutcomeUnknownError("no answer"))
+    world.faults.answer("replace_headers", RefusedError("no"))
+
+    def change(request: str) -> None:
+        if request == "replace_headers":
+            world.write("a.html", b"another")
+
+    world.faults.before = change
+    assert not world.sync().closed
+    world.faults.before = lambda _: None
+    world.settle()
+    world.check()
+
+
 def test_only_what_failed_is_tried_again(world: World) -> None:
     """One object that S3 refuses costs later runs a look at that one, not at all."""
     for n in range(5):

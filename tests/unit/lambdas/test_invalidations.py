@@ -9,7 +9,7 @@ from siteferry_contract.copy_rules import CopyRule
 from siteferry_contract.errors import ContractError
 from siteferry_contract.job import EVERYTHING, Job, encode_job
 from siteferry_contract.shape import Shape
-from siteferry_contract.urls import reference
+from siteferry_lambdas.broker import reference
 from siteferry_lambdas.errors import BusyError, RefusedPathsError, StoreError
 from siteferry_lambdas.invalidations import BUSY_DELAY, settle_invalidations
 from siteferry_lambdas.report import Report
