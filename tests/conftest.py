@@ -9,6 +9,7 @@ TOGETHER = ("browser", "conformance", "e2e", "infra", "wheel")
 """Folders whose tests share what is dear to make: a local stack, a browser, a synthesis."""
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks at the marks in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep such a folder together, and elsewhere a file."""
     for item in items:

@@ -31,6 +31,7 @@ REGION = "us-east-1"
 ACCOUNT = "000000000000"
 
 _START_SECONDS = 60.0
+_APPLICATION = Path(__file__).parent / "in_emulator" / "recorded.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +110,14 @@ def emulator(state: State, certificates: Certificates, *, port: int | None = Non
         "USE_SSL": "1",
         "MINISTACK_SSL_CERT": str(certificates.certificate),
         "MINISTACK_SSL_KEY": str(certificates.key),
+        "SITEFERRY_LOCAL_VERDICTS": str(state.verdicts),
         "TMPDIR": str(state.temporary),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     # Its own command would also listen on port 443 where it may; `--workers 0` serves in the process itself,
     # so there is no worker to outlive it.
     command = [interpreter, "-m", "hypercorn", "-c", "python:ministack.core.hypercorn_conf"]
-    command += ["--workers", "0", "--bind", f"127.0.0.1:{port}", "--keep-alive", "75", "ministack.app:app"]
+    command += ["--workers", "0", "--bind", f"127.0.0.1:{port}", "--keep-alive", "75", f"{_APPLICATION}:app"]
     with (
         state.emulator_log.open("ab") as log,
         running(command, environment=environment, output=log) as process,

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 # Site names have no dot, so none of these can be taken for a site's folder.
 _LOCK = ".siteferry-local"
-_OF_ONE_RUN = (".tls", ".tmp", "cdk.out", "emulator.log", "synth.log", "deploy.log", "ftp.log", "outputs.json")
+_OF_ONE_RUN = (
+    ".tls",
+    ".tmp",
+    "cdk.out",
+    "emulator.log",
+    "synth.log",
+    "deploy.log",
+    "ftp.log",
+    "outputs.json",
+    "verdicts.jsonl",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +55,11 @@ class State:
     def outputs(self) -> Path:
         """What `cdk deploy` wrote about the stacks."""
         return self.folder / "outputs.json"
+
+    @property
+    def verdicts(self) -> Path:
+        """Who asked for which action on what, and whether a policy let them: lines of JSON."""
+        return self.folder / "verdicts.jsonl"
 
     @property
     def emulator_log(self) -> Path:

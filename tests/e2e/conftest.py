@@ -201,6 +201,11 @@ def running_local_stack(state: Path, sites: Path | None = None) -> Iterator[Stac
     assert processes_of(state) == []
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the tests that look at what all the others did run last."""
+    items.sort(key=lambda item: item.path.name == "test_least_privilege.py")
+
+
 @pytest.fixture(scope="session")
 def run_local_stack(
     tmp_path_factory: pytest.TempPathFactory,
