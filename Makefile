@@ -23,7 +23,7 @@ demo: $(UV) ## Publish a sample site on the local stack; ONCE=1 checks everythin
 	@$(UV) run --quiet --frozen --no-default-groups --group local siteferry-local demo $(if $(ONCE),--once)
 
 test: check $(UV) ## Run every check and every test
-	$(UV) run --frozen pytest -n auto --dist loadgroup $(ARGS)
+	$(UV) run --frozen pytest -n auto $(ARGS)
 
 check: $(UV) ## Run the linters, the type checker and the import contracts
 	$(UV) run --frozen ruff format --check

@@ -1,17 +1,23 @@
-"""Which tests run one after another when several processes share them (`make test`)."""
+"""Which tests run one after another in the same process when several processes share them (`make test`)."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
-TESTS = Path(__file__).parent
 TOGETHER = ("browser", "conformance", "e2e", "infra", "wheel")
 """Folders whose tests share what is dear to make: a local stack, a browser, a synthesis."""
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks at the marks in its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep such a folder together, and elsewhere a file."""
-    for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group(folder if folder in TOGETHER else str(item.path)))
+class _ByFolder(LoadScopeScheduling):
+    """Keeps such a folder together, and elsewhere a file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        folder = path.removeprefix("tests/").partition("/")[0]
+        return folder if folder in TOGETHER else path
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFolder:
+    """Schedule by folder, whatever --dist says."""
+    return _ByFolder(config, log)
