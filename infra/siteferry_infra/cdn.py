@@ -13,6 +13,7 @@ from constructs import Construct
 
 from siteferry_contract.cache_tags import HEADER
 from siteferry_contract.redirects import Redirects
+from siteferry_infra.acknowledged import acknowledge
 
 ERROR_SECONDS: Final = 10
 """For which CloudFront keeps that something is missing: a file that is new is seen no later."""
@@ -113,6 +114,15 @@ class Cdn(Construct):
             ],
         )
 
+        acknowledge(
+            self.distribution,
+            {
+                "CFR1": "a web site is for everyone; its owner knows of exceptions",
+                "CFR2": "files for GET and HEAD alone: nothing behind it runs on what a viewer sends",
+                "CFR3": "logs hold what visitors do: whether, where and how long is for the site's owner to say",
+                **({} if certificate_arn else {"CFR4": "CloudFront's own domain has no other; with a certificate 1.2"}),
+            },
+        )
         if cache_tags:
             resource = self.distribution.node.default_child
             assert isinstance(resource, cdk.CfnResource)

@@ -8,6 +8,7 @@ from constructs import Construct
 
 from siteferry_contract.descriptor import Descriptor, parameter_name
 from siteferry_contract.job import JOB_KINDS
+from siteferry_infra.acknowledged import acknowledge
 from siteferry_infra.agent_access import AgentAccess
 from siteferry_infra.alarms import Alarms
 from siteferry_infra.budget_alarm import add_budget_alarm
@@ -106,6 +107,11 @@ class SiteStack(cdk.Stack):
             dead_letter_queues=[jobs.dead for jobs in queues.values()],
             log_groups=log_groups,
             parameter=parameter,
+        )
+        bucket = self.get_logical_id(storage.bucket.node.default_child)
+        acknowledge(
+            self,
+            {f"IAM5[Resource::<{bucket}.Arn>/{site.prefix}*]": "the site's objects: users choose their keys"},
         )
         for name, value, meaning in (
             ("BucketName", storage.bucket.bucket_name, "The bucket that is published"),

@@ -5,6 +5,8 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from siteferry_infra.acknowledged import acknowledge
+
 
 class Storage(Construct):
     """The versioned bucket and the index.
@@ -39,6 +41,9 @@ class Storage(Construct):
                     abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
                 ),
             ],
+        )
+        acknowledge(
+            self.bucket, {"S1": "CloudTrail's data events say more, and are for the account's owner to turn on"}
         )
         self.table = dynamodb.Table(
             self,

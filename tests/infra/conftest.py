@@ -106,8 +106,13 @@ def deny_without_tls(document: dict[str, Any], action: str) -> bool:
     )
 
 
-def synthesize(directory: Path, text: str = SITES, *, folder: Path = Path()) -> dict[str, Synthesized]:
-    """Synthesize the sites of a settings text into a directory, without bundling."""
+def synthesize(
+    directory: Path, text: str = SITES, *, folder: Path = Path(), judged: bool = False
+) -> dict[str, Synthesized]:
+    """Synthesize the sites of a settings text into a directory, without bundling.
+
+    `judged`: cdk-nag's AWS Solutions rules judge the stacks, and what they find fails the synthesis.
+    """
     # The node that jsii runs on: the environment's own, whether or not it is activated.
     node = Path(sys.prefix, "bin", "node")
     os.environ.setdefault("JSII_NODE", str(node) if node.exists() else shutil.which("node") or "node")
@@ -125,6 +130,10 @@ def synthesize(directory: Path, text: str = SITES, *, folder: Path = Path()) -> 
     sites = parse_sites(text, source="sites.toml", folder=folder)
     for site in sites:
         SiteStack(app, f"siteferry-{site.name}", site=site)
+    if judged:
+        from cdk_nag import AwsSolutionsChecks  # noqa: PLC0415
+
+        cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(verbose=True))
     app.synth()
     files = {site.name: directory / f"siteferry-{site.name}.template.json" for site in sites}
     return {name: Synthesized(name, file, json.loads(file.read_text(encoding="utf-8"))) for name, file in files.items()}

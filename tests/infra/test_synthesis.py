@@ -24,6 +24,17 @@ def test_cfn_lint_finds_nothing(stack: Synthesized) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_cdk_nag_finds_nothing(tmp_path: Path) -> None:
+    """The stacks follow AWS's rules for good stacks, but for what is acknowledged with its reason beside the code."""
+    synthesize(tmp_path, judged=True)
+    reports = json.loads((tmp_path / "validation-report.json").read_text("utf-8"))["pluginReports"]
+    (report,) = [one for one in reports if one["pluginName"] == "AwsSolutions"]
+    assert (report["conclusion"], report["violations"]) == ("success", [])
+    acknowledged = {found["ruleName"].partition("-")[2].partition("[")[0] for found in report["suppressedViolations"]}
+    assert acknowledged == {"CFR1", "CFR2", "CFR3", "CFR4", "IAM5", "S1"}
+    assert all(found["reason"] for found in report["suppressedViolations"])
+
+
 def test_synthesis_is_deterministic(stacks: dict[str, Synthesized], tmp_path: Path) -> None:
     """The same commit gives the same template, byte for byte, so a second deploy changes nothing."""
     for site, stack in synthesize(tmp_path, SITES).items():
