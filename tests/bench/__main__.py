@@ -3,7 +3,7 @@
 Cases: first (the bucket is empty), nochange, changed (1 %), daemon (a cycle of `siteferry run` without a change), one
 (one file changed beside a running daemon), renamed (a directory with all files, what the Lambdas do included); `all` is
 all of them; `render` writes docs/benchmarks.md from what was saved; `cover` compares
-invalidations, in docs/invalidation.md.
+invalidations, in docs/invalidation.md; `cost` computes docs/cost.md.
 """
 # ruff: noqa: T201 - printing is what it is for
 
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import cover
+from tests.bench import cost, cover
 from tests.bench.cases import CASES
 from tests.bench.goals import judge, judge_growth
 from tests.bench.peers import KINDS
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("cases", nargs="+", choices=[*CASES, "all", "render", "cover"], metavar="CASE")
+    parser.add_argument("cases", nargs="+", choices=[*CASES, "all", "render", "cover", "cost"], metavar="CASE")
     parser.add_argument("--files", type=int, default=100_000, help="in the tree")
     parser.add_argument("--rounds", type=int, default=3, help="of each tool, in turn; medians are told")
     parser.add_argument("--peers", default="", help=f"of {','.join(KINDS)}, separated by commas; default: none")
@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.cases == ["cover"]:
         print(cover.main())
+        return 0
+    if options.cases == ["cost"]:
+        Path("docs/cost.md").write_text(cost.document(), "utf-8")
         return 0
     peers = [name for name in options.peers.split(",") if name]
     try:

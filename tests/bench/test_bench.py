@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import cover
+from tests.bench import cost, cover
 from tests.bench.__main__ import run_case
 from tests.bench.goals import SITE, judge
 from tests.bench.handlers import HANDLERS
@@ -118,6 +118,18 @@ def test_the_document_compares_what_the_broker_chooses_now() -> None:
     """The table in docs/invalidation.md is the one that is computed."""
     document = (Path(__file__).parents[2] / cover.DOCUMENT).read_text()
     assert cover.written(document, cover.render(cover.compare())) == document
+
+
+def test_the_costs_are_the_scripts() -> None:
+    """docs/cost.md is what the script makes of its prices."""
+    assert (Path(__file__).parents[2] / "docs/cost.md").read_text() == cost.document()
+
+
+def test_each_step_of_what_is_served_has_its_price() -> None:
+    """The first 1,000 GB are free, the next 9,000 cost 8.5 cents each, and what is above it less."""
+    assert cost.served(1_000) == 0
+    assert cost.served(10_000) == pytest.approx(9_000 * 0.085)
+    assert cost.served(10_001) == pytest.approx(9_000 * 0.085 + 0.08)
 
 
 @pytest.mark.parametrize(
