@@ -11,12 +11,14 @@ from siteferry.cache import Cache
 from siteferry.carry import request_seconds
 from siteferry.clock import HostClock
 from siteferry.config import Config
+from siteferry.heartbeat import REQUEST_SECONDS, Heartbeat, Metrics
 from siteferry.parts import Services
 from siteferry.ports import DescriptorSource, ObjectStore, QueueLook
 from siteferry.redrive import DeadLetters
 from siteferry.report import Reporter
 from siteferry.state import StateDirectory
 from siteferry.sync import Site
+from siteferry.vitals import Vitals
 from siteferry.watched import WatchedIndex, WatchedObjects, WatchedQueues
 from siteferry_contract.descriptor import Descriptor
 
@@ -99,3 +101,21 @@ def open_site(config: Config, reporter: Reporter, clock: HostClock, *, to_look: 
                 yield OpenSite(site, descriptor, source, state)
             finally:
                 site.close()
+
+
+@contextmanager
+def open_to_keep(config: Config, reporter: Reporter, clock: HostClock, vitals: Vitals) -> Iterator[OpenSite]:
+    """Open a site for a daemon: with a heartbeat, if that is wanted. Raises SiteferryError."""
+
+    def open_metrics() -> Metrics:
+        from siteferry.aws.metrics import CloudWatchMetrics  # noqa: PLC0415
+        from siteferry.aws.session import Session  # noqa: PLC0415
+
+        return CloudWatchMetrics(Session(config.aws, REQUEST_SECONDS), config.site)
+
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_site(config, reporter, clock))
+        if config.heartbeat:
+            tenancy = opened.site.tenancy
+            stack.enter_context(Heartbeat(open_metrics, vitals, lambda: tenancy.held))
+        yield opened

@@ -115,10 +115,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _complain(*lines: str) -> None:
-    from siteferry.journal import ERROR, is_journal  # noqa: PLC0415
+    from siteferry.journal import is_journal  # noqa: PLC0415
+    from siteferry.lines import PRIORITIES  # noqa: PLC0415
 
     for line in lines:
-        print((ERROR if is_journal(sys.stderr) else "") + line, file=sys.stderr)
+        print((PRIORITIES["error"] if is_journal(sys.stderr) else "") + line, file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -74,6 +74,10 @@ class Config:
     """False: nothing is ever deleted from S3."""
     audit_days: float = 7.0
     """Days between a daemon's audits; 0: it makes none by itself."""
+    heartbeat: bool = True
+    """A daemon tells CloudWatch once a minute how it does."""
+    log: str = "text"
+    """What the lines of a log are: `text` or `json`."""
     brake: Brake = field(default_factory=Brake)
     aws: AwsConfig = field(default_factory=AwsConfig)
 
@@ -111,6 +115,8 @@ def _config(table: "_Table") -> Config:
         exclude=(*base, *extra),
         delete=table.take("delete", _boolean, True),
         audit_days=table.take("audit_days", _number(0, 365), default.audit_days),
+        heartbeat=table.take("heartbeat", _boolean, default.heartbeat),
+        log=table.take("log", _log, default.log),
         brake=_brake(table.table("brake")),
         aws=_aws(table.table("aws")),
     )
@@ -208,6 +214,12 @@ def _boolean(value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError("expected true or false")
     return value
+
+
+def _log(value: Any) -> str:
+    if value not in ("text", "json"):
+        raise ValueError('expected "text" or "json"')
+    return str(value)
 
 
 def _globs(value: Any) -> tuple[str, ...]:

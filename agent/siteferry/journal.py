@@ -1,20 +1,19 @@
-"""What a daemon tells: its log, for the journal with priorities (sd-daemon(3)), and its status for the manager."""
+"""What a daemon tells: its log, for the journal with priorities (sd-daemon(3)), its status, and how it does."""
 
 import os
 import sys
+import time
 from collections.abc import Mapping
 from typing import IO, Final
 
-from siteferry.notify import Manager, one_line
+from siteferry.lines import Line, journal_line, json_line
+from siteferry.notify import Manager
 from siteferry.plan import Change, Totals
 from siteferry.plan_report import describe_totals
 from siteferry.report import PlainReporter, Summary
+from siteferry.tree import FileState
+from siteferry.vitals import Vitals
 
-ERROR: Final = "<3>"
-WARNING: Final = "<4>"
-INFO: Final = "<6>"
-_PRIORITIES: Final = {"ERROR": ERROR, "FAILED": ERROR, "HELD": WARNING}
-"""By the first word of a line, without a colon."""
 FILES_PER_STATUS: Final = 100
 
 
@@ -28,13 +27,26 @@ def is_journal(stream: IO[str], environment: Mapping[str, str] = os.environ) -> 
 
 
 class DaemonReporter(PlainReporter):
-    """A line for every event; in the journal, which has those of other sites too, with priority, site and run."""
+    """A line for every event; in the journal, which has those of other sites too, with priority, site and run.
+
+    As JSON, every line is one object with site and run, in the journal behind its priority.
+    """
 
     def __init__(
-        self, site: str, manager: Manager, out: IO[str] | None = None, *, quiet: bool = False, journal: bool = False
+        self,
+        site: str,
+        manager: Manager,
+        out: IO[str] | None = None,
+        *,
+        quiet: bool = False,
+        journal: bool = False,
+        as_json: bool = False,
+        idle: bool = False,
+        vitals: Vitals | None = None,
     ) -> None:
-        super().__init__(out or sys.stdout, quiet=quiet, idle=False)
-        self._site, self._manager, self._journal = site, manager, journal
+        super().__init__(out or sys.stdout, quiet=quiet, idle=idle)
+        self._site, self._manager, self._journal, self._json = site, manager, journal, as_json
+        self._vitals = vitals or Vitals(time.time)
         self._run: int | None = None
         self._files = self._total_files = 0
         self._last_cycle = ""
@@ -44,15 +56,20 @@ class DaemonReporter(PlainReporter):
         super().note(text)
         if text.startswith("ERROR"):
             self._run = None
+            self._vitals.broken()
             self._manager.status(text)
 
     def looking(self) -> None:
         """A cycle begins."""
+        if trouble := self._vitals.take_news():
+            self.note(trouble)
+        self._vitals.looking()
         self._manager.status("looking for changes" + self._last_cycle)
 
     def planned(self, totals: Totals) -> None:
         """Print the totals."""
         super().planned(totals)
+        self._vitals.planned(totals)
         self._files, self._total_files = 0, totals.puts + totals.headers
         self._manager.status(describe_totals(totals))
 
@@ -67,18 +84,31 @@ class DaemonReporter(PlainReporter):
         if not self._files % FILES_PER_STATUS:
             self._manager.status(f"run {self._run}: {self._files} of {self._total_files} files uploaded")
 
+    def published(self, change: Change, *, uploaded: bool) -> None:
+        """Print and count it."""
+        super().published(change, uploaded=uploaded)
+        self._vitals.published(uploaded=uploaded)
+
+    def failed(self, path: bytes, reason: str) -> None:
+        """Print and count it."""
+        super().failed(path, reason)
+        self._vitals.failed(path)
+
+    def left_over(self, path: bytes, state: FileState | None) -> None:
+        """Remember since when."""
+        self._vitals.left_over(path, state)
+
     def finished(self, summary: Summary) -> None:
-        """Print the summary, which names the run by itself."""
-        self._run = None
+        """Print the summary, whose text names the run by itself."""
+        self._run = summary.run if self._json else None
         super().finished(summary)
+        self._run = None
+        self._vitals.finished(summary)
         held = f"; HELD: {summary.hold_reason}" if summary.hold_reason else ""
         self._last_cycle = f"; last cycle: {summary.line()}{held}"
         self._manager.status("waiting" + self._last_cycle)
 
-    def _print(self, line: str) -> None:
-        if not self._journal:
-            super()._print(line)
-            return
-        priority = _PRIORITIES.get(line.partition(" ")[0].rstrip(":"), INFO)
-        run = "" if self._run is None else f" run {self._run}"
-        super()._print(f"{priority}{self._site}{run}: {one_line(line)}")
+    def _format(self, line: Line) -> str:
+        if self._json:
+            return (line.priority if self._journal else "") + json_line(line, self._site, self._run, time.time())
+        return journal_line(line, self._site, self._run) if self._journal else super()._format(line)

@@ -16,7 +16,7 @@ from siteferry.parts import Parts
 from siteferry.plan import HEADERS, Plan
 from siteferry.report import Summary
 from siteferry.settle import Settling, has_own_clock
-from siteferry.tree import Tree
+from siteferry.tree import FileState, Tree
 from siteferry_contract.keys import join
 from siteferry_contract.leaf import FileEntry
 
@@ -80,10 +80,18 @@ class Look:
     ) -> Comparison:
         """Fill the plan, and begin the summary."""
         p = self._p
+        settling = self.settling(tree)
+
+        def settled(path: bytes, state: FileState) -> bool:
+            if settling.settled(path, state):
+                return True
+            p.reporter.left_over(path, state)
+            return False
+
         comparer = Comparer(
             p.cache,
             p.naming,
-            settled=self.settling(tree).settled,
+            settled=settled,
             forced=extra.forced,
             adopts=extra.adopts,
             hears=extra.disagreements.choose if extra.disagreements else None,

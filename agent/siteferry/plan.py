@@ -145,6 +145,8 @@ class Totals:
     """Deletes that a safety rule keeps back."""
     kept: int = 0
     """Deletes that the operator switched off."""
+    oldest_ns: int | None = None
+    """The least ctime of what is to be put."""
     reasons: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -254,8 +256,11 @@ class Plan:
 
     def _count(self) -> Totals:
         totals = Totals()
-        query = "SELECT action, reason, held, count(*), total(size) FROM change GROUP BY action, reason, held"
-        for name, reason, held, count, size in self._db.execute(query):
+        query = (
+            "SELECT action, reason, held, count(*), total(size), min(ctime_ns) FROM change"
+            " GROUP BY action, reason, held"
+        )
+        for name, reason, held, count, size, oldest in self._db.execute(query):
             action = Action(name)
             if action is Action.DELETE and held and self._switched_off:
                 totals.kept += count
@@ -264,6 +269,8 @@ class Plan:
             elif action in OF_FILES:
                 totals.puts += count if action is Action.PUT else 0
                 totals.put_bytes += int(size) if action is Action.PUT else 0
+                if action is Action.PUT:
+                    totals.oldest_ns = oldest if totals.oldest_ns is None else min(totals.oldest_ns, oldest)
                 totals.adopted += count if action is Action.ADOPT else 0
                 totals.headers += count if action is Action.HEADERS else 0
                 totals.deletes += count if action is Action.DELETE else 0

@@ -5,9 +5,11 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any, Protocol
 
+from siteferry.lines import Line
 from siteferry.names import printable
 from siteferry.plan import Action, Change, Totals
 from siteferry.plan_report import describe_totals, human_size
+from siteferry.tree import FileState
 
 SHOWN_FAILURES = 100
 _WORDS = {Action.PUT: "unchanged", Action.ADOPT: "adopted", Action.HEADERS: "headers of"}
@@ -123,6 +125,9 @@ class Reporter(Protocol):
     def failed(self, path: bytes, reason: str) -> None:
         """A file could not be published."""
 
+    def left_over(self, path: bytes, state: FileState | None) -> None:
+        """A change, of a file in this state, stays unpublished by this run: deferred or failed."""
+
     def finished(self, summary: Summary) -> None:
         """The run is over."""
 
@@ -137,7 +142,7 @@ class PlainReporter:
 
     def note(self, text: str) -> None:
         """Print it."""
-        self._print(text)
+        self._say(Line("error" if text.startswith("ERROR") else "note", text))
 
     def looking(self) -> None:
         """Say nothing."""
@@ -147,40 +152,55 @@ class PlainReporter:
 
     def planned(self, totals: Totals) -> None:
         """Print the totals."""
-        self._print(describe_totals(totals))
+        self._say(Line("planned", describe_totals(totals)))
 
     def transferred(self, change: Change) -> None:
         """Say nothing: a line comes with the commit."""
 
     def differs(self, finding: Finding) -> None:
         """Print it."""
-        self._print(f"{finding.kind:9} {printable(finding.key)}: {finding.why}")
+        text = f"{finding.kind:9} {printable(finding.key)}: {finding.why}"
+        more = {"kind": finding.kind, "key": printable(finding.key)}
+        self._say(Line("differs", text, reason=finding.why, more=more))
 
     def published(self, change: Change, *, uploaded: bool) -> None:
         """Print the file."""
         if not self._quiet:
             size = human_size(change.state.size) if change.state else ""
             word = "published" if uploaded else _WORDS[change.action]
-            self._print(f"{word} {printable(change.full_path)} ({change.reason}, {size})")
+            text = f"{word} {printable(change.full_path)} ({change.reason}, {size})"
+            more = {"uploaded": uploaded, "size": change.state.size if change.state else None}
+            self._say(Line("published", text, change.full_path, change.reason, more))
 
     def deleted(self, change: Change) -> None:
         """Print the file."""
         if not self._quiet:
-            self._print(f"deleted {printable(change.full_path)}")
+            text = f"deleted {printable(change.full_path)}"
+            self._say(Line("deleted", text, change.full_path, change.reason))
 
     def failed(self, path: bytes, reason: str) -> None:
         """Print the file and the reason."""
-        self._print(f"FAILED {printable(path)}: {printable(reason)}")
+        self._say(Line("failed", f"FAILED {printable(path)}: {printable(reason)}", path, reason))
+
+    def left_over(self, path: bytes, state: FileState | None) -> None:
+        """Say nothing: the summary counts it."""
 
     def finished(self, summary: Summary) -> None:
         """Print the summary; a daemon's cycle that found the same as the one before says nothing."""
         line = summary.line()
         if summary.hold_reason and line != self._last:
-            self._print(f"HELD: {summary.hold_reason}")
+            self._say(Line("held", f"HELD: {summary.hold_reason}", reason=summary.hold_reason))
         if self._idle or (summary.run is not None or line != self._last):
             if not (not self._idle and line == "nothing to do"):
-                self._print(line)
+                counts = {name: value for name, value in asdict(summary).items() if name != "failures"}
+                self._say(Line("finished", line, more={"summary": counts}))
             self._last = line
+
+    def _say(self, line: Line) -> None:
+        self._print(self._format(line))
+
+    def _format(self, line: Line) -> str:
+        return line.text
 
     def _print(self, line: str) -> None:
         print(line, file=self._out, flush=True)
@@ -260,6 +280,9 @@ class JsonReporter:
 
     def failed(self, path: bytes, reason: str) -> None:
         """Say nothing: the summary has it."""
+
+    def left_over(self, path: bytes, state: FileState | None) -> None:
+        """Say nothing: the summary counts it."""
 
     def finished(self, summary: Summary) -> None:
         """Print the summary."""

@@ -197,10 +197,11 @@ class Effects:
 
     def _fail(self, change: Change, reason: str) -> None:
         self._summary.fail(change.full_path, reason)
-        self._w.reporter.failed(change.full_path, reason)
         self._leave(change)
+        self._w.reporter.failed(change.full_path, reason)
 
     def _leave(self, change: Change) -> None:
+        self._w.reporter.left_over(change.full_path, change.state)
         if change.action is Action.HEADERS:
             self.owed.add((change.directory, change.name))
             return

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
-from siteferry.app import open_site
+from siteferry.app import open_site, open_to_keep
 from siteferry.clock import HostClock
 from siteferry.config import Config, load_config
 from siteferry.daemon import keep_published
@@ -19,6 +19,7 @@ from siteferry.report import JsonReporter, PlainReporter, Reporter, Summary, Ter
 from siteferry.state import StateDirectory
 from siteferry.status import record
 from siteferry.sync import Site
+from siteferry.vitals import Vitals
 
 
 def sync(options: argparse.Namespace) -> int:
@@ -36,17 +37,20 @@ def run(options: argparse.Namespace) -> int:
     config = _config(options)
     # Where a terminal is, SIGHUP says that it is gone.
     clock = HostClock.until_signalled(manager, reloads=not os.isatty(0))
-    reporter = DaemonReporter(config.site, manager, quiet=options.quiet, journal=is_journal(sys.stdout))
+    vitals = Vitals(clock.now, _last_cycle(config))
+    reporter = _log(options, config, manager, vitals)
     manager.status(f"connecting site {config.site}")
     try:
         keep_published(
             config,
             lambda: _config(options),
-            lambda config: open_site(config, reporter, clock),
+            lambda config: open_to_keep(config, reporter, clock, vitals),
             reporter,
             clock,
             manager,
         )
+    except SiteferryError as error:
+        return _end(config, reporter, error)
     finally:
         manager.close()
     return int(Exit.DONE)
@@ -102,15 +106,22 @@ def _repair(options: argparse.Namespace, config: Config) -> int:
 
 
 def _one_run(options: argparse.Namespace, config: Config, make: Callable[[Site], Summary]) -> int:
-    reporter, clock = _reporter(options), HostClock.until_signalled()
-    with open_site(config, reporter, clock) as opened:
-        try:
-            summary = make(opened.site)
-        except SiteferryError as error:
-            record(opened.state, config, error=error)
+    as_lines = config.log == "json" and not options.json and not sys.stdout.isatty()
+    reporter = _log(options, config, Manager(), idle=True) if as_lines else _reporter(options)
+    clock = HostClock.until_signalled()
+    try:
+        with open_site(config, reporter, clock) as opened:
+            try:
+                summary = make(opened.site)
+            except SiteferryError as error:
+                record(opened.state, config, error=error)
+                raise
+            record(opened.state, config, summary=summary)
+            reporter.finished(summary)
+    except SiteferryError as error:
+        if not as_lines:
             raise
-        record(opened.state, config, summary=summary)
-        reporter.finished(summary)
+        return _end(config, reporter, error)
     return _exit(summary)
 
 
@@ -131,6 +142,33 @@ def _reporter(options: argparse.Namespace) -> Reporter:
     if sys.stdout.isatty():
         return TerminalReporter(quiet=options.quiet)
     return PlainReporter(quiet=options.quiet)
+
+
+def _log(
+    options: argparse.Namespace, config: Config, manager: Manager, vitals: Vitals | None = None, *, idle: bool = False
+) -> DaemonReporter:
+    return DaemonReporter(
+        config.site,
+        manager,
+        quiet=options.quiet,
+        journal=is_journal(sys.stdout),
+        as_json=config.log == "json",
+        idle=idle,
+        vitals=vitals,
+    )
+
+
+def _end(config: Config, reporter: Reporter, error: SiteferryError) -> int:
+    """End with an error: in a log of JSON objects it is one of them, otherwise the command complains."""
+    if config.log == "text":
+        raise error
+    reporter.note(f"ERROR: {error}" + (f" ({error.remedy})" if error.remedy else ""))
+    return int(error.exit)
+
+
+def _last_cycle(config: Config) -> float | None:
+    last = (StateDirectory(config.state_dir, to_look=True).read_status() or {}).get("last_at")
+    return float(last) if last is not None else None
 
 
 def _exit(summary: Summary) -> int:
