@@ -10,6 +10,8 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from siteferry_infra.agent_alarms import NAMESPACE
+
 
 class AgentAccess(Construct):
     """The agent's managed policy. It may put objects, but never remove one: deletes are the handlers' work."""
@@ -80,6 +82,13 @@ class AgentAccess(Construct):
                     sid="LastErrors",
                     actions=["logs:FilterLogEvents"],
                     resources=[group.log_group_arn for group in log_groups],
+                ),
+                # Metrics have no ARN; the namespace is all that this action can be held to.
+                iam.PolicyStatement(
+                    sid="Heartbeat",
+                    actions=["cloudwatch:PutMetricData"],
+                    resources=["*"],
+                    conditions={"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
                 ),
             ],
         )

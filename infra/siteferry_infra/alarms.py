@@ -1,4 +1,6 @@
-"""Where alarms go, and how every alarm is made: with a description that says what to do."""
+"""Where alarms go, and how every alarm is made: with a description that says what it means and names its runbook."""
+
+from typing import Final
 
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -8,13 +10,26 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+RUNBOOKS: Final = "docs/runbooks/"
+"""Where they are in a checkout; a site may name the address under which its people read them."""
+OVER: Final = cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD
+UNDER: Final = cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD
+IDLE_IS_WELL: Final = cloudwatch.TreatMissingData.NOT_BREACHING
+SILENCE_IS_BAD: Final = cloudwatch.TreatMissingData.BREACHING
+SILENCE_SAYS_NOTHING: Final = cloudwatch.TreatMissingData.IGNORE
+"""The alarm stays as it was: that a fault is no longer reported does not mean that it is gone."""
+
 
 class Alarms(Construct):
-    """The site's alarm topic."""
+    """The site's alarm topic, and the alarms that lead to it."""
 
-    def __init__(self, scope: Construct, construct_id: str, *, site: str, email: str | None) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, *, site: str, email: str | None, runbooks: str = RUNBOOKS
+    ) -> None:
         super().__init__(scope, construct_id)
-        self._site = site
+        self._site, self._runbooks = site, runbooks
+        self.all: list[cloudwatch.Alarm] = []
+        """In the order in which they were added."""
         self.topic = sns.Topic(
             self, "Topic", topic_name=f"siteferry-{site}-alarms", display_name=f"siteferry {site}", enforce_ssl=True
         )
@@ -38,23 +53,32 @@ class Alarms(Construct):
         construct_id: str,
         *,
         metric: cloudwatch.Metric,
-        over: float,
-        periods: int = 1,
+        limit: float,
+        runbook: str,
         what: str,
-        remedy: str,
+        comparison: cloudwatch.ComparisonOperator = OVER,
+        periods: int = 1,
+        missing: cloudwatch.TreatMissingData = IDLE_IS_WELL,
+        condition: cdk.CfnCondition | None = None,
     ) -> None:
-        """Alarm while `metric` is over a limit for a number of its periods. No data is no alarm: idle is well."""
+        """Alarm while `metric` is over (or under) a limit for a number of its periods."""
         alarm = cloudwatch.Alarm(
             scope,
             construct_id,
             alarm_name=f"siteferry-{self._site}-{construct_id}",
-            alarm_description=f"{what} {remedy}",
+            alarm_description=f"{what} What to do: {self._runbooks}{runbook}.md",
             metric=metric,
-            threshold=over,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
+            threshold=limit,
+            comparison_operator=comparison,
             evaluation_periods=periods,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            treat_missing_data=missing,
         )
         action = actions.SnsAction(self.topic)
         alarm.add_alarm_action(action)
         alarm.add_ok_action(action)
+        if condition is None:
+            self.all.append(alarm)
+            return
+        resource = alarm.node.default_child
+        assert isinstance(resource, cdk.CfnResource)
+        resource.cfn_options.condition = condition

@@ -97,38 +97,45 @@ class JobPipeline(Construct):
                 report_batch_item_failures=True,
             )
         )
-        log = f"/siteferry/{site}/{kind}"
+        five_minutes = cdk.Duration.minutes(5)
         alarms.add(
             self,
             f"{kind}-dead-letters",
             metric=jobs.dead.metric_approximate_number_of_messages_visible(
                 period=cdk.Duration.minutes(1), statistic="Maximum"
             ),
-            over=0,
-            what=f"{kind} jobs of site {site} failed {MAX_RECEIVES} times and wait in siteferry-{site}-{kind}-dead.",
-            remedy="See why with `siteferry redrive --dry-run` on the FTP host (or in the log group"
-            f" {log}, level ERROR), remove the cause, and send them back with `siteferry redrive {kind}`."
-            " It is safe at any time and as often as you like.",
+            limit=0,
+            runbook="dead-letters",
+            what=f"{kind} jobs of site {site} failed {MAX_RECEIVES} times and wait in siteferry-{site}-{kind}-dead."
+            " What they are about is not done: `siteferry redrive --dry-run` on the FTP host tells why.",
         )
         alarms.add(
             self,
             f"{kind}-old-jobs",
-            metric=jobs.queue.metric_approximate_age_of_oldest_message(
-                period=cdk.Duration.minutes(5), statistic="Maximum"
-            ),
-            over=_OLD_JOB.to_seconds(),
+            metric=jobs.queue.metric_approximate_age_of_oldest_message(period=five_minutes, statistic="Maximum"),
+            limit=_OLD_JOB.to_seconds(),
             periods=3,
-            what=f"A {kind} job of site {site} has waited for over {_OLD_JOB.to_minutes():.0f} minutes.",
-            remedy=f"Look for errors in the log group {log} and for throttles of the function siteferry-{site}-{kind}."
-            " After a very large change a backlog is normal and drains by itself.",
+            runbook="old-jobs",
+            what=f"A {kind} job of site {site} has waited for over {_OLD_JOB.to_minutes():.0f} minutes. After a very"
+            " large change that is normal, and drains by itself.",
         )
         alarms.add(
             self,
             f"{kind}-errors",
-            metric=self.function.metric_errors(period=cdk.Duration.minutes(5), statistic="Sum"),
-            over=0,
+            metric=self.function.metric_errors(period=five_minutes, statistic="Sum"),
+            limit=0,
             periods=2,
-            what=f"The {kind} handler of site {site} crashes: whole batches fail, not only single jobs.",
-            remedy=f"Read the log group {log}. Time-outs and configuration errors show here; jobs are retried and"
-            " nothing is lost.",
+            runbook="handler-errors",
+            what=f"The {kind} handler of site {site} crashes: whole batches fail, not only single jobs. They are tried"
+            " again, and nothing is lost.",
+        )
+        alarms.add(
+            self,
+            f"{kind}-throttles",
+            metric=self.function.metric_throttles(period=five_minutes, statistic="Sum"),
+            limit=0,
+            periods=3,
+            runbook="handler-throttles",
+            what=f"Lambda refuses to run the {kind} handler of site {site} as often as its queue asks: the account's"
+            " concurrency is used up. Jobs wait, and too many refusals bring them into the dead-letter queue.",
         )

@@ -28,6 +28,8 @@ MAX_INVALIDATION_WINDOW: Final = 300
 """Seconds; Lambda's limit for MaximumBatchingWindowInSeconds. At least 1, since a batch is over 10 messages."""
 MAX_INVALIDATION_BUDGET: Final = 1_000_000
 """Paths a month, which cost $5,000: more is a slip."""
+MAX_ALARM_MINUTES: Final = 1_440
+"""CloudWatch's limit for the periods of an alarm, one minute each."""
 MAX_COPY_RULES_BYTES: Final = 2_500
 """What is left of the 4 KB of a Lambda's environment after the longest names."""
 
@@ -44,6 +46,10 @@ _KNOWN: Final = (
     "invalidation_budget",
     "invalidation_window",
     "alarm_email",
+    "agent_silent_minutes",
+    "oldest_change_minutes",
+    "runbook_url",
+    "cdn_alarm_for",
     "domain_names",
     "certificate_arn",
     "retention_days",
@@ -52,6 +58,8 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _PREFIX: Final = re.compile(r"([A-Za-z0-9._-]+/)*")
 _ERROR_PAGE: Final = re.compile(r"[A-Za-z0-9._/-]{1,200}")
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_URL: Final = re.compile(r"https://[!-~]{1,200}/")
+_DISTRIBUTION: Final = re.compile(r"E[0-9A-Z]{8,20}")
 _DOMAIN: Final = re.compile(r"(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
 _CERTIFICATE: Final = re.compile(r"arn:aws[a-z-]*:acm:us-east-1:[0-9]{12}:certificate/[0-9A-Za-z-]+")
 _PLACE_OF_RULE: Final = re.compile(r"copy rule (\d+) \(.*?\): '(from|to)'")
@@ -84,6 +92,14 @@ class SiteSettings:
     invalidation_window: int = 2
     """Seconds that changes are gathered for before they become one invalidation."""
     alarm_email: str | None = None
+    agent_silent_minutes: int = 5
+    """Without a heartbeat, after which there is an alarm; 0: none, because no daemon publishes the site."""
+    oldest_change_minutes: int = 30
+    """That a change may be unpublished for; 0: there is no such alarm."""
+    runbook_url: str | None = None
+    """Where the runbooks can be read; None: in a checkout."""
+    cdn_alarm_for: str | None = None
+    """The distribution whose alarm needs a stack of its own in us-east-1."""
     domain_names: tuple[str, ...] = ()
     certificate_arn: str | None = None
     retention_days: int = 90
@@ -143,6 +159,14 @@ def _read_site(name: str, table: Table, folder: Path) -> SiteSettings:
             "invalidation_window", default=2, low=1, high=MAX_INVALIDATION_WINDOW, unit="seconds"
         ),
         alarm_email=_read_email(table),
+        agent_silent_minutes=table.integer(
+            "agent_silent_minutes", default=5, low=0, high=MAX_ALARM_MINUTES, unit="minutes"
+        ),
+        oldest_change_minutes=table.integer(
+            "oldest_change_minutes", default=30, low=0, high=MAX_ALARM_MINUTES, unit="minutes"
+        ),
+        runbook_url=_read_runbook_url(table),
+        cdn_alarm_for=_read_cdn_alarm(table),
         domain_names=domain_names,
         certificate_arn=certificate_arn,
         retention_days=table.integer(
@@ -231,6 +255,22 @@ def _read_email(table: Table) -> str | None:
     if address is not None and not _EMAIL.fullmatch(address):
         raise table.error("alarm_email", f"{address!r} is no e-mail address", 'use, say, "ops@example.com"')
     return address
+
+
+def _read_runbook_url(table: Table) -> str | None:
+    url = table.text("runbook_url")
+    if url is not None and not _URL.fullmatch(url):
+        remedy = 'use the address of the folder with its last slash, say "https://wiki.example.com/runbooks/"'
+        raise table.error("runbook_url", f"{url!r} is no address of a folder", remedy)
+    return url
+
+
+def _read_cdn_alarm(table: Table) -> str | None:
+    distribution = table.text("cdn_alarm_for")
+    if distribution is not None and not _DISTRIBUTION.fullmatch(distribution):
+        remedy = "use the stack's output DistributionId"
+        raise table.error("cdn_alarm_for", f"{distribution!r} is no id of a distribution", remedy)
+    return distribution
 
 
 def _read_domain(table: Table) -> tuple[tuple[str, ...], str | None]:

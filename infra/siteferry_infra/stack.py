@@ -10,11 +10,15 @@ from siteferry_contract.descriptor import Descriptor, parameter_name
 from siteferry_contract.job import JOB_KINDS
 from siteferry_infra.acknowledged import acknowledge
 from siteferry_infra.agent_access import AgentAccess
-from siteferry_infra.alarms import Alarms
-from siteferry_infra.budget_alarm import add_budget_alarm
+from siteferry_infra.agent_alarms import add_agent_alarms
+from siteferry_infra.alarms import RUNBOOKS, Alarms
+from siteferry_infra.budget_alarm import add_budget_alarm, budget_metric
 from siteferry_infra.cdn import Cdn
+from siteferry_infra.cdn_alarm import REGION, add_cdn_alarm
+from siteferry_infra.dashboard import Dashboard
 from siteferry_infra.functions import handlers_code
 from siteferry_infra.handler_access import grant_handler
+from siteferry_infra.index_alarms import add_index_alarms
 from siteferry_infra.job_pipeline import JobPipeline, JobQueue
 from siteferry_infra.page_template import layout_of
 from siteferry_infra.settings import SiteSettings
@@ -40,7 +44,15 @@ class SiteStack(cdk.Stack):
             error_page=site.error_page,
             cache_tags=site.invalidation == "tags",
         )
-        alarms = Alarms(self, "Alarms", site=site.name, email=site.alarm_email)
+        alarms = Alarms(self, "Alarms", site=site.name, email=site.alarm_email, runbooks=site.runbook_url or RUNBOOKS)
+        add_agent_alarms(
+            self,
+            "Heartbeat",
+            site=site.name,
+            silent_minutes=site.agent_silent_minutes,
+            oldest_minutes=site.oldest_change_minutes,
+            alarms=alarms,
+        )
         queues = {
             kind: JobQueue(
                 self,
@@ -71,7 +83,7 @@ class SiteStack(cdk.Stack):
         )
         add_budget_alarm(self, "InvalidationBudget", site=site.name, budget=site.invalidation_budget, alarms=alarms)
         code = handlers_code(site.page_template)
-        log_groups, functions = [], []
+        log_groups, functions = [], {}
         for kind, jobs in queues.items():
             pipeline = JobPipeline(
                 self,
@@ -84,8 +96,29 @@ class SiteStack(cdk.Stack):
                 alarms=alarms,
             )
             log_groups.append(pipeline.log_group)
-            functions.append(pipeline.function)
+            functions[kind] = pipeline.function
             grant_handler(pipeline.function, kind=kind, storage=storage, queues=queues, cdn=cdn)
+        add_index_alarms(self, "IndexTable", site=site.name, table=storage.table, alarms=alarms)
+        add_cdn_alarm(
+            self,
+            "CdnErrors",
+            site=site.name,
+            distribution=cdn.distribution.distribution_id,
+            alarms=alarms,
+            condition=cdk.CfnCondition(
+                self, "IsWhereCdnMetricsAre", expression=cdk.Fn.condition_equals(self.region, REGION)
+            ),
+        )
+        Dashboard(
+            self,
+            "Overview",
+            site=site.name,
+            distribution=cdn.distribution.distribution_id,
+            queues=queues,
+            functions=functions,
+            alarms=alarms.all,
+            budget=budget_metric(site.name),
+        )
         parameter = ssm.StringParameter(
             self,
             "Descriptor",
@@ -95,7 +128,7 @@ class SiteStack(cdk.Stack):
             tier=ssm.ParameterTier.INTELLIGENT_TIERING,
         )
         # What the agent sends because of another descriptor must not reach handlers that have the one before.
-        parameter.node.add_dependency(*functions)
+        parameter.node.add_dependency(*functions.values())
         agent = AgentAccess(
             self,
             "Agent",

@@ -121,7 +121,8 @@ def _emulator_gaps(policy: Mapping[str, Any]) -> dict[str, Any]:
 
     On AWS, sqs:SendMessage is the permission for SendMessageBatch too (Service Authorization Reference, Amazon SQS);
     the emulator looks for an action named like the call, which AWS does not know, so it cannot be in the template.
-    Its `*` does not match a newline, which a key may have. And it knows a log group without the `:*` that AWS wants.
+    Its `*` does not match a newline, which a key may have. It knows a log group without the `:*` that AWS wants, and
+    the namespace of metrics, by which a policy may limit who writes them, not at all.
     """
     statements = [
         {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": statement["Resource"]}
@@ -137,5 +138,10 @@ def _emulator_gaps(policy: Mapping[str, Any]) -> dict[str, Any]:
         {**statement, "Resource": [arn.removesuffix(":*") for arn in statement["Resource"]]}
         for statement in policy["Statement"]
         if statement["Action"] == "logs:FilterLogEvents"
+    ]
+    statements += [
+        {name: value for name, value in statement.items() if name != "Condition"}
+        for statement in policy["Statement"]
+        if statement["Action"] == "cloudwatch:PutMetricData"
     ]
     return {"Version": "2012-10-17", "Statement": statements}

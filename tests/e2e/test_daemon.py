@@ -6,8 +6,10 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -141,6 +143,44 @@ def test_a_service_manager_hears_how_the_daemon_does(site: Any, tmp_path: Path, 
         daemon.process.terminate()
         _hear(messages, "STOPPING=1")
         assert daemon.process.wait(60) == 0
+    site.wait_drained()
+    assert_published(site, COPIES)
+
+
+def test_a_daemon_tells_cloudwatch_and_its_log_how_it_does(site: Any, tmp_path: Path) -> None:
+    """Heartbeats arrive with the agent's own key, and each line of a JSON log is an object that names the site."""
+    quick, cloudwatch = agent_with(site, tmp_path, log='"json"'), site.client("cloudwatch")
+    name = "beat\n\x1b[2J.txt"
+    (Path(site.root) / name).write_text("published, and told", "utf-8")
+
+    def heard(metric: str) -> float:
+        answer = cloudwatch.get_metric_statistics(
+            Namespace="siteferry",
+            MetricName=metric,
+            Dimensions=[{"Name": "site", "Value": "www"}],
+            StartTime=datetime.now(UTC) - timedelta(hours=1),
+            EndTime=datetime.now(UTC) + timedelta(hours=1),
+            Period=60,
+            Statistics=["SampleCount"],
+        )
+        return float(sum(point["SampleCount"] for point in answer["Datapoints"]))
+
+    figures = ("Alive", "Published", "Failed", "Deferred", "Held", "OldestUnpublishedSeconds")
+    before = {figure: heard(figure) for figure in figures}
+    wait_settled(Path(site.root))
+    with quick.daemon() as daemon:
+        daemon.wait_for_line('"event": "finished"')
+        wait_for(lambda: all(heard(figure) > before[figure] for figure in figures), "a heartbeat")
+    lines = [json.loads(line) for line in quick.config.with_suffix(".output").read_text("utf-8").splitlines()]
+    assert {line["site"] for line in lines} == {"www"}
+    told = [line for line in lines if unquote(line.get("path_encoded", "")) == name]
+    assert [(line["event"], line["path"]) for line in told] == [("published", "beat\\n\\x1b[2J.txt")]
+    (published,) = told
+    (finished,) = [line for line in lines if line["event"] == "finished" and line["run"] == published["run"]]
+    assert finished["summary"]["run"] == published["run"]
+    assert not [line for line in lines if line["level"] == "error" or "heartbeat" in line["message"]]
+    (Path(site.root) / name).unlink()
+    Agent(site, Path(site.config)).sync()
     site.wait_drained()
     assert_published(site, COPIES)
 

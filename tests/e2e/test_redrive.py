@@ -1,4 +1,8 @@
-"""A job that fails for real, from its dead letter and the reason for it to the site being right again."""
+"""A job that fails for real, from its dead letter, its alarm and the reason for it to the all-clear.
+
+The local stack measures no queue, so the alarms' states are set here by what their metric is on AWS; whom an alarm
+tells, of what and in which words, is the deployed template's.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -24,9 +28,10 @@ def site(run_local_stack: Callable[[Path | None], Any]) -> Iterator[Any]:
         yield www
 
 
-def test_a_failed_job_is_explained_and_redriven(site: Any) -> None:
-    """A dry run tells why and hides nothing; once the cause is gone, the job goes back; poison stays and is told."""
+def test_a_failed_job_is_told_explained_and_redriven(site: Any) -> None:
+    """An alarm leads to the reason; once the cause is gone, the job goes back; poison stays until it is removed."""
     agent, root, sqs = Agent(site, Path(site.config)), Path(site.root), site.client("sqs")
+    mailbox = sqs, _subscribe(site)
     (root / "docs").mkdir()
     (root / "docs" / "lost it's \u202e.txt").write_text("lost", "utf-8")
     agent.sync()
@@ -38,6 +43,11 @@ def test_a_failed_job_is_explained_and_redriven(site: Any) -> None:
         agent.sync()
         wait_for(lambda: site.waiting_messages(dead=True)["delete"] == 2, "two dead letters", 120)
     assert site.get("docs/lost%20it%27s%20%E2%80%AE.txt").status == 200
+    _evaluate_alarm(site, "delete")
+    told = _told(mailbox)
+    assert (told["AlarmName"], told["NewStateValue"]) == ("siteferry-www-delete-dead-letters", "ALARM")
+    assert "`siteferry redrive --dry-run`" in told["AlarmDescription"]
+    assert told["AlarmDescription"].endswith("docs/runbooks/dead-letters.md")
 
     shown = agent.run("redrive", "--dry-run").stdout
     assert "waits  delete: job " in shown
@@ -59,8 +69,48 @@ def test_a_failed_job_is_explained_and_redriven(site: Any) -> None:
     wait_for(lambda: not any(site.waiting_messages().values()), "the redriven job", 120)
     assert site.waiting_messages(dead=True) == {"copy": 0, "delete": 1, "page": 0, "invalidate": 0}
     sqs.purge_queue(QueueUrl=site.dead_letter_queues["delete"])
+    _evaluate_alarm(site, "delete")
+    told = _told(mailbox)
+    assert (told["AlarmName"], told["NewStateValue"]) == ("siteferry-www-delete-dead-letters", "OK")
     site.wait_drained()
     assert_published(site, COPIES)
+
+
+def _subscribe(site: Any) -> str:
+    """Subscribe to the site's alarms as an operator does, but with a queue; gives its URL."""
+    sqs, sns = site.client("sqs"), site.client("sns")
+    url = str(sqs.create_queue(QueueName="mailbox")["QueueUrl"])
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "sns.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    (topic,) = [topic["TopicArn"] for topic in sns.list_topics()["Topics"]]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    return url
+
+
+def _told(mailbox: Any) -> dict[str, Any]:
+    """Take the one notification that came."""
+    client, url = mailbox
+    found = wait_for(lambda: client.receive_message(QueueUrl=url).get("Messages"), "a notification")
+    assert len(found) == 1
+    client.delete_message(QueueUrl=url, ReceiptHandle=found[0]["ReceiptHandle"])
+    told: dict[str, Any] = json.loads(json.loads(found[0]["Body"])["Message"])
+    return told
+
+
+def _evaluate_alarm(site: Any, kind: str) -> None:
+    """Set the state of the alarm on dead letters to what it is by their number and the alarm's own limit."""
+    cloudwatch, name = site.client("cloudwatch"), f"siteferry-www-{kind}-dead-letters"
+    (alarm,) = cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"]
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
+    state = "ALARM" if site.waiting_messages(dead=True)[kind] > alarm["Threshold"] else "OK"
+    cloudwatch.set_alarm_state(AlarmName=name, StateValue=state, StateReason=f"dead letters of {kind} were counted")
 
 
 def _give_up_after_one_try(site: Any, kind: str) -> None:

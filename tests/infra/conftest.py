@@ -24,6 +24,9 @@ directory_pages = false
 header_rules = [{ match = "*.html", headers = { cache-control = "max-age=60" } }]
 invalidation_window = 5
 alarm_email = "ops@example.com"
+agent_silent_minutes = 12
+oldest_change_minutes = 120
+runbook_url = "https://wiki.example.com/runbooks/"
 domain_names = ["www.example.com"]
 certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d"
 retention_days = 30

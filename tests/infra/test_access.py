@@ -25,7 +25,7 @@ def test_no_policy_reaches_beyond_the_site(stack: Synthesized) -> None:
         assert statement["Effect"] == "Allow"
         assert not [action for action in as_list(statement["Action"]) if "*" in action], name
         for resource in as_list(statement["Resource"]):
-            if "*" in json.dumps(resource):
+            if "*" in json.dumps(resource) and statement.get("Sid") != "Heartbeat":
                 assert resource["Fn::Join"][1][-1] == f"/{prefix}*", name
                 assert all(action.startswith("s3:") for action in as_list(statement["Action"])), name
 
@@ -35,6 +35,7 @@ def test_the_agent_may_not_delete(stack: Synthesized) -> None:
     (policy,) = stack.properties("AWS::IAM::ManagedPolicy")
     granted = {action for s in policy["PolicyDocument"]["Statement"] for action in as_list(s["Action"])}
     assert granted == {
+        "cloudwatch:PutMetricData",
         "dynamodb:ConditionCheckItem",
         "dynamodb:GetItem",
         "dynamodb:PutItem",
@@ -51,6 +52,14 @@ def test_the_agent_may_not_delete(stack: Synthesized) -> None:
         "sqs:SendMessage",
         "ssm:GetParameter",
     }
+
+
+def test_the_agent_writes_metrics_of_its_namespace_only(stack: Synthesized) -> None:
+    """A metric has no ARN, so the namespace is the limit; no other statement has a resource that is all."""
+    everything = [s for _, s in statements(stack) if "*" in as_list(s["Resource"])]
+    (statement,) = everything
+    assert as_list(statement["Action"]) == ["cloudwatch:PutMetricData"]
+    assert statement["Condition"] == {"StringEquals": {"cloudwatch:namespace": "siteferry"}}
 
 
 def test_the_agent_reads_the_logs_of_the_four_handlers_only(stack: Synthesized) -> None:
