@@ -36,8 +36,9 @@ class Tenancy:
 
     @property
     def held(self) -> bool:
-        """Whether this agent holds the lease."""
-        return self._control is not None and self._control.held
+        """Whether this agent holds the lease. The heartbeat asks, too, from its thread."""
+        control = self._control
+        return control is not None and control.held
 
     @property
     def control(self) -> Control:

@@ -45,6 +45,13 @@ class Dashboard(Construct):
             label="jobs in dead-letter queues",
             period=cdk.Duration.minutes(1),
         )
+        # Without FILL the last heartbeat there was would be shown, however long ago.
+        alive = cloudwatch.MathExpression(
+            expression="FILL(alive, 0)",
+            using_metrics={"alive": heartbeat(site, "Alive", "Sum", _FIVE_MINUTES)},
+            label="4 or 5 is well",
+            period=_FIVE_MINUTES,
+        )
         hour = cdk.Duration.hours(1)
 
         def graph(title: str, *metrics: cloudwatch.IMetric, region: str | None = None) -> cloudwatch.GraphWidget:
@@ -60,7 +67,7 @@ class Dashboard(Construct):
             default_interval=cdk.Duration.hours(12),
             widgets=[
                 [
-                    number("Agent: heartbeats in 5 minutes", heartbeat(site, "Alive", "Sum", _FIVE_MINUTES)),
+                    number("Agent: heartbeats in 5 minutes", alive),
                     number("Oldest unpublished change (s)", heartbeat(site, "OldestUnpublishedSeconds", "Maximum")),
                     number("Deletes held", heartbeat(site, "Held", "Maximum")),
                     number("Files being written", heartbeat(site, "Deferred", "Maximum")),

@@ -159,9 +159,7 @@ def _read_site(name: str, table: Table, folder: Path) -> SiteSettings:
             "invalidation_window", default=2, low=1, high=MAX_INVALIDATION_WINDOW, unit="seconds"
         ),
         alarm_email=_read_email(table),
-        agent_silent_minutes=table.integer(
-            "agent_silent_minutes", default=5, low=0, high=MAX_ALARM_MINUTES, unit="minutes"
-        ),
+        agent_silent_minutes=_read_silence(table),
         oldest_change_minutes=table.integer(
             "oldest_change_minutes", default=30, low=0, high=MAX_ALARM_MINUTES, unit="minutes"
         ),
@@ -255,6 +253,14 @@ def _read_email(table: Table) -> str | None:
     if address is not None and not _EMAIL.fullmatch(address):
         raise table.error("alarm_email", f"{address!r} is no e-mail address", 'use, say, "ops@example.com"')
     return address
+
+
+def _read_silence(table: Table) -> int:
+    minutes = table.integer("agent_silent_minutes", default=5, low=0, high=MAX_ALARM_MINUTES, unit="minutes")
+    if minutes == 1:
+        reason = "1 is too few: heartbeats are a minute apart, and now and then there is none between two full minutes"
+        raise table.error("agent_silent_minutes", reason, "use at least 2, or 0 for no alarm")
+    return minutes
 
 
 def _read_runbook_url(table: Table) -> str | None:

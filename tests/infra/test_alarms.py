@@ -1,13 +1,16 @@
 """What holds for the alarms of every site."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Self, cast
 
 from siteferry.aws.metrics import NAMESPACE, CloudWatchMetrics
 from siteferry.vitals import Figures
 from siteferry_contract.job import JOB_KINDS
-from tests.infra.conftest import Synthesized, synthesize
+from tests.infra.conftest import INFRA, SITES, Synthesized, synthesize
 
 AGENT = {"agent-silent": "Alive", "oldest-change": "OldestUnpublishedSeconds", "deletes-held": "Held"}
 
@@ -149,19 +152,28 @@ def test_cloudfront_is_watched_where_its_metrics_are(stack: Synthesized) -> None
 def test_a_site_elsewhere_has_the_same_alarm_in_a_stack_of_its_own(
     stacks: dict[str, Synthesized], tmp_path: Path
 ) -> None:
-    """It is in us-east-1, with a topic and an address of its own, and differs in nothing but where it leads."""
-    import aws_cdk as cdk  # noqa: PLC0415
+    """It is in us-east-1, with a topic and an address of its own, and differs in nothing but where it leads.
 
-    from siteferry_infra.cdn_alarm import CdnAlarmStack  # noqa: PLC0415
-    from siteferry_infra.settings import parse_sites  # noqa: PLC0415
-
-    text = '[sites.full]\nalarm_email = "ops@example.com"\ncdn_alarm_for = "E2EXAMPLE1234"\n'
-    (site,) = parse_sites(text + 'runbook_url = "https://wiki.example.com/runbooks/"', source="sites.toml")
-    app = cdk.App(outdir=str(tmp_path), analytics_reporting=False)
-    CdnAlarmStack(app, "siteferry-full-cdn-alarm", site=site, distribution="E2EXAMPLE1234")
-    artifact = app.synth().get_stack_by_name("siteferry-full-cdn-alarm")
-    assert artifact.environment.region == "us-east-1"
-    own = Synthesized("full", tmp_path / artifact.template_file, artifact.template)
+    The app makes it without an AWS account at hand.
+    """
+    sites, out = tmp_path / "sites.toml", tmp_path / "out"
+    sites.write_text(f'{SITES[SITES.index("[sites.full]") :]}\ncdn_alarm_for = "E2EXAMPLE1234"\n', "utf-8")
+    context = {"sites": str(sites), "aws:cdk:bundling-stacks": []}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    subprocess.run(
+        [sys.executable, "app.py"],
+        cwd=INFRA,
+        env={**environment, "CDK_CONTEXT_JSON": json.dumps(context), "CDK_OUTDIR": str(out)},
+        check=True,
+    )
+    artifacts = json.loads((out / "manifest.json").read_text("utf-8"))["artifacts"]
+    places = {name: found["environment"] for name, found in artifacts.items() if found["type"].endswith(":stack")}
+    assert places == {
+        "siteferry-full": "aws://unknown-account/unknown-region",
+        "siteferry-full-cdn-alarm": "aws://unknown-account/us-east-1",
+    }
+    file = out / "siteferry-full-cdn-alarm.template.json"
+    own = Synthesized("full", file, json.loads(file.read_text("utf-8")))
     (topic,) = own.of_type("AWS::SNS::Topic")
     (subscription,) = own.properties("AWS::SNS::Subscription")
     assert (subscription["Protocol"], subscription["Endpoint"]) == ("email", "ops@example.com")

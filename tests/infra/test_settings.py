@@ -121,6 +121,7 @@ def test_sites_keep_their_order() -> None:
         ('invalidation_budget = "10"', "invalidation_budget", ["whole number of paths"]),
         ('invalidation = "all"', "invalidation", ["'all' is unknown", 'use "paths"']),
         ("agent_silent_minutes = 1441", "agent_silent_minutes", ["use 0 to 1440 minutes"]),
+        ("agent_silent_minutes = 1", "agent_silent_minutes", ["1 is too few", "at least 2, or 0 for no alarm"]),
         ("oldest_change_minutes = -1", "oldest_change_minutes", ["use 0 to 1440 minutes"]),
         ('runbook_url = "https://x.example/r"', "runbook_url", ["is no address of a folder", "its last slash"]),
         ('cdn_alarm_for = "www"', "cdn_alarm_for", ["'www' is no id of a distribution", "output DistributionId"]),

@@ -266,6 +266,23 @@ def test_what_cannot_be_delivered_is_told_once_and_comes_later(vitals: Vitals, e
     assert [figures.published for figures in cloud.taken] == [3, 0]
 
 
+def test_a_heartbeat_that_hangs_keeps_no_daemon_from_its_end(vitals: Vitals) -> None:
+    """The end waits a moment for it, and no longer; nor do the figures wait for it."""
+    begun, let_go = threading.Event(), threading.Event()
+
+    class Hanging(Cloud):
+        def put(self, figures: Figures) -> None:
+            begun.set()
+            let_go.wait()
+
+    with beating(vitals, Hanging()):
+        assert begun.wait(30)
+        vitals.published(uploaded=True)
+        cycle(vitals)
+    assert not let_go.is_set()
+    let_go.set()
+
+
 # ---- a daemon's
 
 
