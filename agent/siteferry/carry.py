@@ -75,6 +75,7 @@ class Carrier:
                 seconds,
                 p.config.max_bandwidth * MEGABYTE,
                 p.services.progress,
+                tree.links,
             ),
             outbox=self.outbox(summary),
             executor=p.services.executor,

@@ -150,7 +150,7 @@ class Comparer:
         entries = self._cache.entries(scan.key)
         chosen = choose(scan, self._naming, lambda: entries)
         if self._hears:
-            for name in chosen.files:
+            for name in (*chosen.files, *chosen.staying):
                 self._hears(join(scan.key, name))
         found = diff(
             scan,
@@ -253,7 +253,7 @@ def apply_brake(
     )
 
 
-def settings_fingerprint(naming: Naming) -> str:
+def settings_fingerprint(naming: Naming, symlinks: str) -> str:
     """Give a text that changes with any setting that changes what a comparison finds."""
     rules = [[rule.source, rule.destination] for rule in naming.copy_rules]
-    return json.dumps([naming.prefix, naming.encoding, naming.excludes.globs, rules])
+    return json.dumps([naming.prefix, naming.encoding, naming.excludes.globs, rules, naming.most_bytes, symlinks])

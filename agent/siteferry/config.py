@@ -26,6 +26,9 @@ DEFAULT_EXCLUDES: Final = (
     ".nfs*",               # a file deleted while open, on NFS
 )  # fmt: skip
 
+SKIP: Final = "skip"
+INSIDE: Final = "inside"
+
 T = TypeVar("T")
 
 
@@ -70,6 +73,10 @@ class Config:
     """Seconds for which the site belongs to this agent after each renewal; no request takes over a quarter of it."""
     exclude: tuple[str, ...] = DEFAULT_EXCLUDES
     """Globs: of one name, or with a slash of a whole path."""
+    symlinks: str = SKIP
+    """`skip`: none is followed; `inside`: those to files beneath the root are published as these files."""
+    max_file_size: float = 50.0
+    """Gigabytes (1,000,000,000 bytes); a larger file is reported, not published, and its published version stays."""
     delete: bool = True
     """False: nothing is ever deleted from S3."""
     audit_days: float = 7.0
@@ -113,10 +120,12 @@ def _config(table: "_Table") -> Config:
         max_bandwidth=table.take("max_bandwidth", _number(0, 100_000), default.max_bandwidth),
         lease=table.take("lease", _number(10, 3600), default.lease),
         exclude=(*base, *extra),
+        symlinks=table.take("symlinks", _one_of(SKIP, INSIDE), default.symlinks),
+        max_file_size=table.take("max_file_size", _number(0.001, 50_000), default.max_file_size),
         delete=table.take("delete", _boolean, True),
         audit_days=table.take("audit_days", _number(0, 365), default.audit_days),
         heartbeat=table.take("heartbeat", _boolean, default.heartbeat),
-        log=table.take("log", _log, default.log),
+        log=table.take("log", _one_of("text", "json"), default.log),
         brake=_brake(table.table("brake")),
         aws=_aws(table.table("aws")),
     )
@@ -216,10 +225,13 @@ def _boolean(value: Any) -> bool:
     return value
 
 
-def _log(value: Any) -> str:
-    if value not in ("text", "json"):
-        raise ValueError('expected "text" or "json"')
-    return str(value)
+def _one_of(*words: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in words:
+            raise ValueError("expected " + " or ".join(f'"{word}"' for word in words))
+        return str(value)
+
+    return check
 
 
 def _globs(value: Any) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -49,6 +50,8 @@ class Naming:
     encoding: Encoding
     excludes: Excludes
     copy_rules: tuple[CopyRule, ...] = ()
+    most_bytes: int = sys.maxsize
+    """Of a file that is published."""
 
     def directory_key(self, path: bytes) -> str:
         """Give the key of a directory, the root's too; raises UnpublishableNameError."""
@@ -78,6 +81,8 @@ class Chosen:
 
     files: dict[str, tuple[bytes, FileState]]
     subdirectories: dict[str, bytes]
+    staying: dict[str, bytes]
+    """Files of which the published version stays, whatever became of them."""
     problems: list[Problem]
 
 
@@ -109,17 +114,27 @@ ADOPTED: Final = "in the bucket already"
 
 def choose(scan: DirectoryScan, naming: Naming, known: Callable[[], Mapping[str, Entry]]) -> Chosen:
     """Choose the names that are published. `known` gives the index's entries; asked only to settle a collision."""
-    chosen = Chosen({}, {}, [])
+    chosen = Chosen({}, {}, {}, [])
     states = dict(scan.files())
+    too_large = {raw for raw, state in states.items() if state.size > naming.most_bytes}
     chosen.problems += [
         Problem(join_path(scan.path, raw), f"it is {word}")
         for raw, word in scan.others()
         if not naming.excludes.match(scan.path, raw)
     ]
     file_names = _choose(scan, states, naming, known, directories=False, problems=chosen.problems)
-    chosen.files = {name: (raw, states[raw]) for name, raw in file_names.items()}
+    chosen.files = {name: (raw, states[raw]) for name, raw in file_names.items() if raw not in too_large}
+    large = {name: raw for name, raw in file_names.items() if raw in too_large}
+    chosen.problems += [Problem(join_path(scan.path, raw), _too_large(naming.most_bytes)) for raw in large.values()]
+    # A collision of a link that cannot be looked at with a file is the file's: what is not known wins nothing.
+    unknown = _choose(scan, scan.unknown(), naming, known, directories=False, problems=[])
+    chosen.staying = large | {name: raw for name, raw in unknown.items() if name not in file_names}
     chosen.subdirectories = select_subdirectories(scan, naming, known, chosen.problems)
     return chosen
+
+
+def _too_large(most: int) -> str:
+    return f"it is larger than {most / 1e9:g} GB, `max_file_size`: raise that, or make the file smaller"
 
 
 def select_subdirectories(
@@ -179,9 +194,10 @@ def diff(
         if not isinstance(old, SubdirectoryEntry) or old.raw != naming.raw_if_differs(name, raw):
             change(Action.ADD_DIRECTORY, NEW, name, raw)
     present = {raw for raw, _ in scan.files()}, set(scan.subdirectories())
+    staying = chosen.files.keys() | chosen.staying.keys()
     for entry in entries.values():
         raw = entry.raw if entry.raw is not None else naming.raw_name(entry.name)
-        if isinstance(entry, FileEntry) and entry.name not in chosen.files:
+        if isinstance(entry, FileEntry) and entry.name not in staying:
             change(Action.DELETE, EXCLUDED_NAME if raw in present[0] else GONE, entry.name, raw)
         elif isinstance(entry, SubdirectoryEntry) and entry.name not in chosen.subdirectories:
             excluded = raw in present[1]

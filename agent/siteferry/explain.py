@@ -38,7 +38,7 @@ class Explainer:
     def explain(self, argument: str) -> Explanation:
         """Explain what a person names; raises UsageError for what is outside the root, and what the looks raise."""
         p = self._p
-        with Tree(p.config.root) as tree:
+        with p.open_tree() as tree:
 
             def is_there(path: bytes) -> bool:
                 place = look_at(tree, path)
@@ -90,7 +90,7 @@ class Explainer:
             case Kind.DIRECTORY:
                 return well(f"{at}: a directory without an {INDEX_NAME} of its own", details, facts)
             case Kind.SYMLINK | Kind.OTHER if not excluded:
-                word = "a symlink" if place.kind is Kind.SYMLINK else "neither a file nor a directory"
+                word = place.link or "a symlink" if place.kind is Kind.SYMLINK else "neither a file nor a directory"
                 remedy = "put a file or a directory in its place: siteferry follows and publishes nothing else"
                 return wrong(f"{at} is {word}", remedy, details, facts)
             case Kind.FILE:
@@ -278,4 +278,4 @@ _LIVE: Final[dict[Wanted, Callable[[Target], str]]] = {
 def _with_remedy(problem: str) -> tuple[str, str]:
     """Cut what to do off the reason why a name cannot be published."""
     why, _, remedy = problem.rpartition(": ")
-    return (why, remedy) if remedy.startswith(("rename", "move")) else (problem, "rename it, or move it")
+    return (why, remedy) if remedy.startswith(("rename", "move", "raise")) else (problem, "rename it, or move it")

@@ -51,7 +51,7 @@ class Look:
             p.reporter.note(f"read the index: {leaves} leaves, {p.cache.file_count()} published files")
             if keep:
                 p.cache.set_version(Version(head.epoch, head.run))
-        p.cache.set_settings(settings_fingerprint(p.naming))
+        p.cache.set_settings(settings_fingerprint(p.naming, p.config.symlinks))
 
     def changed_headers(self, head: Head) -> Forced | None:
         """Tell which keys get other headers than those that they were published with; None: no rule changed."""

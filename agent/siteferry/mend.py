@@ -18,7 +18,6 @@ from siteferry.parts import Parts
 from siteferry.plan import BUCKET_DIFFERS, Plan
 from siteferry.plan_report import print_plan
 from siteferry.report import Summary
-from siteferry.tree import Tree
 from siteferry_contract.keys import join
 
 FIRST_RUN: Final = 1
@@ -82,7 +81,7 @@ class Mender:
         self._check_nothing_is_published(head)
         self.look.load_cache(head, keep=False)
         summary = Summary()
-        with Adoption(fudge) as adoption, Tree(p.config.root, p.services.progress) as tree, Plan() as plan:
+        with Adoption(fudge) as adoption, p.open_tree() as tree, Plan() as plan:
             adoption.list(p.services.objects, p.descriptor)
             extra = Extra(adoption.forced, adopts=adoption.adopts)
             self.look.compare(tree, plan, head, extra, summary, look_only=True)
@@ -111,7 +110,7 @@ class Mender:
         summary = Summary(recovered=head.open is not None)
         self.look.load_cache(head, keep=False)
         with ExitStack() as stack:
-            tree, plan = stack.enter_context(Tree(p.config.root, p.services.progress)), stack.enter_context(Plan())
+            tree, plan = stack.enter_context(p.open_tree()), stack.enter_context(Plan())
             found = stack.enter_context(Disagreements())
             derived = stack.enter_context(Derived(p.cache, p.descriptor, found))
             if scope:

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 from siteferry.cache import Cache
-from siteferry.config import Config
+from siteferry.config import INSIDE, Config
 from siteferry.diff import Excludes, Naming
 from siteferry.headers import Headers
 from siteferry.lease import Renewal
@@ -13,7 +14,10 @@ from siteferry.ports import Clock, Executor, IndexStore, JobQueues, ObjectStore
 from siteferry.report import Reporter
 from siteferry.state import StateDirectory
 from siteferry.tenancy import MakeRenewal
+from siteferry.tree import Tree
 from siteferry_contract.descriptor import Descriptor
+
+GIGABYTE: Final = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,13 @@ class Parts:
     def naming(self) -> Naming:
         """How names become keys."""
         d = self.descriptor
-        return Naming(d.prefix, d.encoding, Excludes(self.config.exclude), d.copy_rules)
+        most = int(self.config.max_file_size * GIGABYTE)
+        return Naming(d.prefix, d.encoding, Excludes(self.config.exclude), d.copy_rules, most)
+
+    def open_tree(self) -> Tree:
+        """Open the root; raises RootError."""
+        follows = self.naming.excludes if self.config.symlinks == INSIDE else None
+        return Tree(self.config.root, self.services.progress, follows)
 
     @property
     def headers(self) -> Headers:

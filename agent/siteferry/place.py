@@ -9,9 +9,10 @@ from typing import Final
 from siteferry.cache import Cache
 from siteferry.diff import Naming, choose, publishable_name
 from siteferry.errors import FileError
+from siteferry.links import FORMAT_SHIFT, NOT_THERE, REFUSED_NAMES, Looked
 from siteferry.names import join_path
 from siteferry.scan import DirectoryScan, walk
-from siteferry.tree import NOT_THERE, FileState, OpenFile, Tree
+from siteferry.tree import FileState, OpenFile, Tree
 from siteferry_contract.keys import MAX_KEY_BYTES, UnpublishableNameError, decode_name, join, root_directory
 
 
@@ -43,6 +44,8 @@ class Place:
     state: FileState | None = None
     error: str = ""
     """Why a file or directory that is there cannot be read."""
+    link: str = ""
+    """What a symlink that is not followed is, where some are."""
 
     @property
     def is_whole(self) -> bool:
@@ -78,7 +81,11 @@ def look_at(tree: Tree, path: bytes) -> Place:
         at, state = join_path(at, name), FileState.of(status)
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), Kind.OTHER)
         if kind is not Kind.DIRECTORY:
-            return Place(path, kind, at, state, _why_unreadable(tree, at, state) if kind is Kind.FILE else "")
+            linked = _look_through(tree, at) if kind is Kind.SYMLINK else None
+            if linked and stat.S_ISREG(linked.st_mode):
+                kind, state = Kind.FILE, FileState.of(linked)
+            word = REFUSED_NAMES.get(linked.st_mode >> FORMAT_SHIFT, "") if linked else ""
+            return Place(path, kind, at, state, _why_unreadable(tree, at, state) if kind is Kind.FILE else "", word)
     try:
         with tree.directory(path) as descriptor:
             os.scandir(descriptor).close()
@@ -121,10 +128,22 @@ def _problem(tree: Tree, cache: Cache, naming: Naming, at: bytes, key: str, raw:
     return next((problem.reason for problem in problems if problem.path == path and raw not in others), "")
 
 
+def _look_through(tree: Tree, path: bytes) -> Looked | None:
+    """Say as what a symlink counts; None: none is followed."""
+    if not tree.links:
+        return None
+    directory, _, name = path.rpartition(b"/")
+    try:
+        with tree.directory(directory) as parent:
+            return tree.links.look(parent, directory, name, os.stat(name, dir_fd=parent, follow_symlinks=False))
+    except OSError:
+        return None
+
+
 def _why_unreadable(tree: Tree, path: bytes, state: FileState) -> str:
     directory, _, name = path.rpartition(b"/")
     try:
-        with tree.directory(directory) as parent, OpenFile(parent, name, state):
+        with tree.directory(directory) as parent, OpenFile(parent, name, state, tree.links, directory):
             return ""
     except OSError as error:
         return error.strerror or str(error)

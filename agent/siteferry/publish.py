@@ -1,6 +1,5 @@
 """One file's way into the bucket: read it as one state, put it, and know what came of it."""
 
-import os
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,10 +19,11 @@ from siteferry.errors import (
 )
 from siteferry.headers import Headers, has_headers
 from siteferry.lease import Control
+from siteferry.links import Links
 from siteferry.pace import Pace
 from siteferry.plan import Change
 from siteferry.ports import Clock, ObjectStore
-from siteferry.tree import FileState, OpenFile
+from siteferry.tree import OpenFile, file_state
 from siteferry_contract.leaf import FileEntry
 from siteferry_contract.objects import UPLOAD, is_generated
 
@@ -70,20 +70,21 @@ class Publisher:
         request_seconds: float,
         max_bandwidth: float = 0.0,
         progress: Callable[[], None] = lambda: None,
+        links: Links | None = None,
     ) -> None:
-        """Take what to publish with; `max_bandwidth` is in bytes a second, 0: no limit.
+        """Take what to publish with; `max_bandwidth` is in bytes a second, 0: no limit. `links` follows symlinks.
 
         `progress` is called for each file that is read, and for each chunk of a large one.
         """
         self._store, self._headers, self._control, self._clock = store, headers, control, clock
         self._request_seconds = request_seconds
         self._pace = Pace(clock, max_bandwidth)
-        self._progress = progress
+        self._progress, self._links = progress, links
 
     def read(self, directory: int, change: Change) -> Body:
         """Read the file of a change whole, as one state; for small files. Raises FileError."""
         assert change.state is not None
-        with OpenFile(directory, change.raw, change.state) as file:
+        with self._open(directory, change) as file:
             data = file.read()
         self._progress()
         return Body(data, crc64nvme(data), self._headers.of(change.key, change.state.mtime_ns))
@@ -168,7 +169,7 @@ class Publisher:
             assert last is not None
             raise last
         try:
-            return self.publish(directory, _as_on_disk(directory, change), raw, force=True)
+            return self.publish(directory, _as_on_disk(directory, change, self._links), raw, force=True)
         except (FileError, RefusedError, ThrottledError):
             # As in `publish`: the copy may still come.
             if isinstance(last, OutcomeUnknownError):
@@ -183,6 +184,10 @@ class Publisher:
         if found.crc64nvme is None and published.token:
             return found.metadata.get(UPLOAD) == published.token
         return entry.crc64nvme is None or found.crc64nvme == entry.crc64nvme
+
+    def _open(self, directory: int, change: Change) -> OpenFile:
+        assert change.state is not None
+        return OpenFile(directory, change.raw, change.state, self._links, change.path)
 
     def _put(self, change: Change, body: Body, expected: int | None) -> bool:
         """Put a file in one request, and tell whether it had to be."""
@@ -200,7 +205,7 @@ class Publisher:
             return expected, False
         headers = self._headers.of(change.key, change.state.mtime_ns)
         headers[f"x-amz-meta-{UPLOAD}"] = token
-        with OpenFile(directory, change.raw, change.state) as file:
+        with self._open(directory, change) as file:
             running = _Running(file)
             self._store.put_chunks(change.key, self._fenced(running), change.state.size, headers)
         return running.crc, True
@@ -216,7 +221,7 @@ class Publisher:
     def _checksum(self, directory: int, change: Change) -> int:
         """Read a large file for its checksum; raises FileError."""
         assert change.state is not None
-        with OpenFile(directory, change.raw, change.state) as file:
+        with self._open(directory, change) as file:
             running = _Running(file)
             for _ in running:
                 self._progress()
@@ -254,14 +259,14 @@ def _entry(change: Change, crc: int | None, raw: bytes | None) -> FileEntry:
     return FileEntry(change.name, state.size, state.mtime_ns, state.ctime_ns, crc, raw)
 
 
-def _as_on_disk(directory: int, change: Change) -> Change:
+def _as_on_disk(directory: int, change: Change, links: Links | None) -> Change:
     """Give a change with its file as it is now; raises FileError if that is not what is published."""
     what = "its object is not as the index has it, and its file"
     try:
-        state = FileState.of(os.stat(change.raw, dir_fd=directory, follow_symlinks=False))
+        state = file_state(directory, change.raw, links, change.path)
     except OSError as error:
         raise FileUnreadableError(f"{what} cannot be read: {error.strerror}") from None
-    if change.state is None or state[1:] != change.state[1:]:
+    if change.state is None or state is None or state[1:] != change.state[1:]:
         raise FileChangedError(f"{what} is another by now")
     return change._replace(state=state)
 

@@ -5,7 +5,6 @@ see the key as live and take their deletes back; before it, only this check can 
 """
 
 import functools
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +17,7 @@ from siteferry.outbox import Outbox
 from siteferry.plan import Change
 from siteferry.ports import Executor
 from siteferry.publish import Published, Publisher
-from siteferry.tree import FileState, Tree, is_regular_file
+from siteferry.tree import Tree, file_state
 
 ROUNDS: Final = 8
 """For one key, before the run is left open for recovery."""
@@ -66,8 +65,8 @@ class Recheck:
         raw = self.naming.raw_if_differs(change.name, change.raw)
         try:
             with self.tree.directory(change.path) as directory:
-                if is_regular_file(directory, change.raw):
-                    state = FileState.of(os.stat(change.raw, dir_fd=directory, follow_symlinks=False))
+                state = file_state(directory, change.raw, self.tree.links, change.path)
+                if state is not None:
                     if not self.settled(change.full_path, state):
                         raise FileError("it is being written again, and its upload was hit by an earlier delete")
                     change = change._replace(state=state)

@@ -94,6 +94,9 @@ class Finding:
     key: str
     why: str
 
+_EVENTS: Final = {"ERROR": "error", "WARNING": "warning"}
+"""What a note tells of, by its first word; else it is a note."""
+
 
 class Reporter(Protocol):
     """Hears of a run's progress."""
@@ -142,7 +145,7 @@ class PlainReporter:
 
     def note(self, text: str) -> None:
         """Print it."""
-        self._say(Line("error" if text.startswith("ERROR") else "note", text))
+        self._say(Line(_EVENTS.get(text.partition(":")[0], "note"), text))
 
     def looking(self) -> None:
         """Say nothing."""

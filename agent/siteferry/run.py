@@ -10,11 +10,11 @@ from typing import Final
 
 from siteferry.commit import Edit, edit_directory, shows_on_page
 from siteferry.errors import FileChangedError, FileError, OutcomeUnknownError, StoreError
+from siteferry.links import NOT_THERE
 from siteferry.plan import EXCLUDED, UPLOADS, WITH_DIRECTORY, Action, Change, Phase, Plan
 from siteferry.publish import Published, adopted, describe
 from siteferry.recheck import Recheck
 from siteferry.report import Summary
-from siteferry.tree import NOT_THERE
 from siteferry.uploads import Outcome, Uploads
 from siteferry.work import Batch, Chunk, Work
 from siteferry_contract.keys import INDEX_NAME

@@ -1,5 +1,6 @@
 """The scan: what is on disk now, directory by directory, in memory that does not grow with the tree."""
 
+import errno
 import functools
 import os
 import sys
@@ -10,19 +11,28 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Final
 
+from siteferry.links import FORMAT_SHIFT, REFUSED_NAMES, Links, Looked, Refused
 from siteferry.lstat import lstat_all
 from siteferry.names import join_path
 from siteferry.tree import FileState, Tree, clamp, open_directory
 
 DIGEST_BYTES: Final = 16
 CHUNK: Final = 4096
-"""Names that are read, and digested, together: a directory may have millions."""
+"""Names that are read, and digested, together."""
+MOST_NAMES: Final = 1_000_000
+"""In one directory, which takes up to a kilobyte of memory for each to be compared. One that has more counts as
+unreadable: anybody can make names, at no cost."""
 
 _FILE, _DIRECTORY, _SYMLINK, _OTHER = b"f", b"d", b"l", b"o"
-KIND_NAMES: Final = {_SYMLINK: "a symlink", _OTHER: "neither a file nor a directory"}
-_FORMAT_SHIFT: Final = 12
-_KIND_OF_FORMAT: Final = {0o10: _FILE[0], 0o12: _SYMLINK[0], 0o04: _DIRECTORY[0]}
-"""By the bits of st_mode that tell a file's type (inode(7))."""
+_REFUSED: Final = {why: b"%d" % number for number, why in enumerate(Refused)}
+KIND_NAMES: Final = {_SYMLINK: "a symlink", _OTHER: "neither a file nor a directory"} | {
+    kind: REFUSED_NAMES[why] for why, kind in _REFUSED.items()
+}
+_KIND_OF_FORMAT: Final = {0o10: _FILE[0], 0o12: _SYMLINK[0], 0o04: _DIRECTORY[0]} | {
+    int(why): kind[0] for why, kind in _REFUSED.items()
+}
+"""By the bits of st_mode that tell a file's type."""
+_LINK_FORMAT: Final = 0o12
 
 
 @dataclass(slots=True)
@@ -36,7 +46,7 @@ class DirectoryScan:
     names: list[str] = field(default_factory=list)
     """As the os functions give them."""
     kinds: bytearray = field(default_factory=bytearray)
-    """One byte a name: f, d, l (symlink) or o (other)."""
+    """One byte a name: f, d, l (symlink), o (other), or a digit: a symlink that is not followed, and why."""
     inodes: "array[int]" = field(default_factory=lambda: array("Q"))
     sizes: "array[int]" = field(default_factory=lambda: array("q"))
     mtimes: "array[int]" = field(default_factory=lambda: array("q"))
@@ -62,6 +72,12 @@ class DirectoryScan:
         for n, kind in enumerate(self.kinds):
             if kind not in (_FILE[0], _DIRECTORY[0]):
                 yield os.fsencode(self.names[n]), KIND_NAMES[bytes((kind,))]
+
+    def unknown(self) -> Iterator[bytes]:
+        """Give the names of symlinks of which it is not known where they lead."""
+        for n, kind in enumerate(self.kinds):
+            if kind == _REFUSED[Refused.UNKNOWN][0]:
+                yield os.fsencode(self.names[n])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +110,7 @@ def walk(tree: Tree, path: bytes, key: str, select: Select) -> Iterator[Scanned]
     most 1,024 bytes.
     """
     stack: list[_Level] = []
-    begun: tuple[Scanned, int] | None = _begin(lambda: tree.open(path), path, key, tree.progress)
+    begun: tuple[Scanned, int] | None = _begin(lambda: tree.open(path), path, key, tree)
     try:
         while begun or stack:
             if begun:
@@ -116,7 +132,7 @@ def walk(tree: Tree, path: bytes, key: str, select: Select) -> Iterator[Scanned]
                 functools.partial(open_directory, level.descriptor, name),
                 join_path(level.path, name),
                 child_key,
-                tree.progress,
+                tree,
             )
     finally:
         for level in stack:
@@ -132,23 +148,23 @@ class _Level:
     pending: Iterator[tuple[bytes, str]] = field(default_factory=lambda: iter(()))
 
 
-def _begin(open_it: Callable[[], int], path: bytes, key: str, progress: Callable[[], None]) -> tuple[Scanned, int]:
+def _begin(open_it: Callable[[], int], path: bytes, key: str, tree: Tree) -> tuple[Scanned, int]:
     try:
         descriptor = open_it()
     except FileNotFoundError:
         return VanishedDirectory(path, key), -1
     except OSError as error:
         return UnreadableDirectory(path, key, error.strerror or str(error)), -1
-    return _read(descriptor, path, key, progress)
+    return _read(descriptor, path, key, tree)
 
 
-def _read(descriptor: int, path: bytes, key: str, progress: Callable[[], None]) -> tuple[Scanned, int]:
+def _read(descriptor: int, path: bytes, key: str, tree: Tree) -> tuple[Scanned, int]:
     """Read an open directory; the descriptor is closed if that fails."""
     try:
         scan = DirectoryScan(path, key, os.fstat(descriptor).st_dev)
         digest = _Digest(key, scan.device)
-        for names, states, subdirectories in _chunks(descriptor):
-            progress()
+        for names, states, subdirectories in _chunks(descriptor, path, tree.links):
+            tree.progress()
             kinds, sizes, mtimes, ctimes = digest.add(names, states, subdirectories)
             none = [0] * len(subdirectories)
             scan.names += names + subdirectories
@@ -168,23 +184,37 @@ def _read(descriptor: int, path: bytes, key: str, progress: Callable[[], None]) 
     return scan, descriptor
 
 
-def digest_directory(descriptor: int, key: str, progress: Callable[[], None] = lambda: None) -> bytes:
+def digest_directory(
+    descriptor: int,
+    key: str,
+    progress: Callable[[], None] = lambda: None,
+    path: bytes = b"",
+    links: Links | None = None,
+) -> bytes:
     """Give the digest of an open directory with a directory key: equal digests, equal directories. Raises OSError.
+
+    With `links`, for which the directory's path is needed, the files that symlinks lead to are part of it.
 
     16 bytes a directory are what a cycle without a change has to compare; 128 bits of BLAKE2b (RFC 7693) do not
     collide by chance, and whoever could make them collide could only hide their own change.
     """
     digest = _Digest(key, os.fstat(descriptor).st_dev)
-    for names, states, subdirectories in _chunks(descriptor):
+    for names, states, subdirectories in _chunks(descriptor, path, links):
         progress()
         digest.add(names, states, subdirectories)
     return digest.result()
 
 
-def _chunks(descriptor: int) -> Iterator[tuple[list[str], list[os.stat_result], list[str]]]:
+def _chunks(
+    descriptor: int, path: bytes, links: Links | None
+) -> Iterator[tuple[list[str], Sequence[Looked], list[str]]]:
     """Give the names and states of what is no directory, and the names of subdirectories, some at a time."""
     with os.scandir(descriptor) as entries:
+        number = 0
         while chunk := list(islice(entries, CHUNK)):
+            number += len(chunk)
+            if number > MOST_NAMES:
+                raise OSError(errno.EFBIG, f"more than {MOST_NAMES:,} names")
             subdirectories = [entry.name for entry in chunk if entry.is_dir(follow_symlinks=False)]
             files = [entry for entry in chunk if not entry.is_dir(follow_symlinks=False)] if subdirectories else chunk
             try:
@@ -192,7 +222,25 @@ def _chunks(descriptor: int) -> Iterator[tuple[list[str], list[os.stat_result], 
             except FileNotFoundError:
                 there = [(entry, state) for entry in files if (state := _state(entry)) is not None]
                 files, states = [entry for entry, _ in there], [state for _, state in there]
-            yield [entry.name for entry in files], states, subdirectories
+            yield [entry.name for entry in files], _follow(files, states, descriptor, path, links), subdirectories
+
+
+def _follow(
+    files: "Sequence[os.DirEntry[str]]",
+    states: Sequence[os.stat_result],
+    descriptor: int,
+    path: bytes,
+    links: Links | None,
+) -> Sequence[Looked]:
+    """Give the states with those of what symlinks lead to, if they are followed."""
+    if links is None:
+        return states
+    return [
+        links.look(descriptor, path, os.fsencode(entry.name), state)
+        if state.st_mode >> FORMAT_SHIFT == _LINK_FORMAT
+        else state
+        for entry, state in zip(files, states, strict=True)
+    ]
 
 
 def _state(entry: "os.DirEntry[str]") -> os.stat_result | None:
@@ -211,10 +259,10 @@ class _Digest:
         self._hash.update(device.to_bytes(8, "little"))
 
     def add(
-        self, names: Sequence[str], states: Sequence[os.stat_result], subdirectories: Sequence[str]
+        self, names: Sequence[str], states: Sequence[Looked], subdirectories: Sequence[str]
     ) -> "tuple[bytes, array[int], array[int], array[int]]":
         """Take a chunk; gives its kinds, sizes, mtimes and ctimes."""
-        kinds = bytes([_KIND_OF_FORMAT.get(state.st_mode >> _FORMAT_SHIFT, _OTHER[0]) for state in states])
+        kinds = bytes([_KIND_OF_FORMAT.get(state.st_mode >> FORMAT_SHIFT, _OTHER[0]) for state in states])
         sizes = array("q", [state.st_size for state in states])
         mtimes = _times([state.st_mtime_ns for state in states])
         ctimes = _times([state.st_ctime_ns for state in states])

@@ -21,7 +21,6 @@ from siteferry.plan_report import print_plan
 from siteferry.report import Reporter, Summary
 from siteferry.state import StateDirectory
 from siteferry.tenancy import Tenancy
-from siteferry.tree import Tree
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import UnpublishableNameError
@@ -83,7 +82,7 @@ class Site:
             self.parts.reporter.note("copy rules, pages or redirects changed: a sync audits, which may find more to do")
         self._look.load_cache(head, keep=head.open is None)
         summary = Summary()
-        with Tree(self.parts.config.root, self.parts.services.progress) as tree, Plan() as plan:
+        with self.parts.open_tree() as tree, Plan() as plan:
             extra = Extra(forced) if (forced := self._look.changed_headers(head)) else Extra()
             self._look.compare(tree, plan, head, extra, summary, look_only=True)
             print_plan(plan, self.parts.cache.problems(), as_json=as_json, hold_reason=summary.hold_reason)
@@ -140,7 +139,7 @@ class Site:
             return self._mender.repair(self.tenancy.acquire(), since=self.parts.state.audited_at(), deep=False)
         self._look.load_cache(head)
         summary = Summary()
-        with Tree(self.parts.config.root, self.parts.services.progress) as tree, Plan() as plan:
+        with self.parts.open_tree() as tree, Plan() as plan:
             forced = self._look.changed_headers(head)
             extra = Extra(forced) if forced else Extra()
             comparison = self._look.compare(tree, plan, head, extra, summary)

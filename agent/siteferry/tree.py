@@ -2,6 +2,7 @@
 
 Every directory is opened relative to its parent's descriptor and with O_NOFOLLOW; a file must be a regular file
 with the inode that was scanned. So no symlink, race, FIFO or device leads out of the root. Nothing is ever written.
+Symlinks are followed only with `links`, and only there is said how.
 """
 
 import errno
@@ -13,13 +14,9 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from siteferry.errors import FileChangedError, FileUnreadableError, RootError
+from siteferry.links import NOT_THERE, READ, Excluding, Links, Looked, is_unknown
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-
-
-NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
-"""Errors of opening that say that there is nothing, or a symlink."""
 _MOST: Final = (1 << 63) - 1
 
 
@@ -38,7 +35,7 @@ class FileState(NamedTuple):
     ctime_ns: int
 
     @classmethod
-    def of(cls, status: os.stat_result) -> "FileState":
+    def of(cls, status: Looked) -> "FileState":
         """Take the state from a stat."""
         return cls(status.st_ino, status.st_size, clamp(status.st_mtime_ns), clamp(status.st_ctime_ns))
 
@@ -46,8 +43,13 @@ class FileState(NamedTuple):
 class Tree:
     """An open root. Use as a context manager."""
 
-    def __init__(self, root: Path, progress: Callable[[], None] = lambda: None) -> None:
-        """Open it; `progress` is called for what is read of it."""
+    def __init__(
+        self, root: Path, progress: Callable[[], None] = lambda: None, follows: Excluding | None = None
+    ) -> None:
+        """Open it; `progress` is called for what is read of it.
+
+        With `follows`, symlinks to files beneath the root count as files, unless that excludes a name on their way.
+        """
         self.root, self.progress = root, progress
         try:
             # The operator may name the root through a symlink; below it none is followed.
@@ -58,6 +60,8 @@ class Tree:
                 "is the file system mounted, is `root` right in the configuration, and may this user read it?",
             ) from None
         self.device = os.fstat(self.descriptor).st_dev
+        self.links = Links.of(self.descriptor, root, follows) if follows else None
+        """Follows symlinks; None: none is followed."""
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +101,7 @@ class Tree:
         """Tell whether a file is there now; one that cannot be looked at counts as there."""
         try:
             with self.directory(directory) as descriptor:
-                return is_regular_file(descriptor, name)
+                return file_state(descriptor, name, self.links, directory) is not None
         except OSError as error:
             return error.errno not in NOT_THERE
 
@@ -116,25 +120,40 @@ def open_directory(parent: int, name: bytes) -> int:
     return os.open(name, _DIRECTORY, dir_fd=parent)
 
 
-def is_regular_file(parent: int, name: bytes) -> bool:
-    """Tell whether a name is a regular file now; raises OSError other than "it is not there"."""
+def file_state(parent: int, name: bytes, links: Links | None = None, path: bytes = b"") -> FileState | None:
+    """Give the state of a regular file as it is now, in the directory with `path`; None: there is none.
+
+    Raises OSError other than "it is not there".
+    """
     try:
-        return stat.S_ISREG(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
+        status: Looked = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
-        return False
+        return None
+    if links and stat.S_ISLNK(status.st_mode):
+        status = links.look(parent, path, name, status)
+        if is_unknown(status):
+            raise OSError(errno.EIO, "where the symlink leads cannot be looked at")
+    return FileState.of(status) if stat.S_ISREG(status.st_mode) else None
 
 
 class OpenFile:
     """A regular file that was exactly in `state` when it was opened. Use as a context manager."""
 
-    def __init__(self, parent: int, name: bytes, state: FileState) -> None:
+    def __init__(
+        self, parent: int, name: bytes, state: FileState, links: Links | None = None, path: bytes = b""
+    ) -> None:
+        """Open it in the directory with `path`; raises FileError."""
+        self._state = state
         try:
-            self._descriptor = os.open(name, _FILE, dir_fd=parent)
+            self._descriptor = os.open(name, READ, dir_fd=parent)
         except FileNotFoundError:
             raise FileChangedError("it is no longer there") from None
         except OSError as error:
-            raise FileUnreadableError(f"cannot be read: {error.strerror}") from None
-        self._state = state
+            if not links or error.errno != errno.ELOOP:
+                raise FileUnreadableError(f"cannot be read: {error.strerror}") from None
+            self._descriptor, linked, target = links.open(parent, path, name)
+            if FileState.of(linked) == state:
+                self._state = FileState.of(target)
         try:
             status = os.fstat(self._descriptor)
             if not stat.S_ISREG(status.st_mode):

@@ -5,6 +5,7 @@ and keeps nothing of what it read. Every process has a range of directories with
 """
 
 import itertools
+import json
 import os
 import sqlite3
 import subprocess
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from siteferry.diff import Excludes
+from siteferry.links import Links
 from siteferry.names import path_of
 from siteferry.scan import digest_directory
 from siteferry.tree import Tree, open_directory
@@ -66,7 +69,7 @@ def changed_directories(tree: Tree, cache: Path, *, processes: int | None = None
     with closing(_connect(cache)) as db, ExitStack() as stack:
         ranges = _cut(db, available)
         helpers = [stack.enter_context(_Helper(tree, cache, part)) for part in ranges[1:]]
-        yield from map(path_of, _verify(tree.descriptor, db, ranges[0], tree.progress))
+        yield from map(path_of, _verify(tree.descriptor, db, ranges[0], tree.progress, tree.links))
         for helper in helpers:
             yield from map(path_of, helper.answer(db))
 
@@ -83,11 +86,13 @@ def _cut(db: sqlite3.Connection, most: int) -> list[Range]:
     return [Range(first, end) for first, end in zip(cuts, [*cuts[1:], None], strict=True)]
 
 
-def _verify(root: int, db: sqlite3.Connection, part: Range, progress: Callable[[], None]) -> Iterator[bytes]:
+def _verify(
+    root: int, db: sqlite3.Connection, part: Range, progress: Callable[[], None], links: Links | None
+) -> Iterator[bytes]:
     """Give the places of a range whose directories have changed, or cannot be read."""
     query = "SELECT place, directory, digest FROM snapshot WHERE place >= ? AND (? OR place < ?) ORDER BY place"
     rows = db.execute(query, (part.first, part.end is None, part.end))
-    with _Descent(root, progress) as descent:
+    with _Descent(root, progress, links) as descent:
         for place, directory, digest in rows:
             if not digest or descent.digest(place, directory) != digest:
                 yield place
@@ -96,8 +101,8 @@ def _verify(root: int, db: sqlite3.Connection, part: Range, progress: Callable[[
 class _Descent:
     """Goes from directory to directory, with those above the last one open."""
 
-    def __init__(self, root: int, progress: Callable[[], None]) -> None:
-        self._root, self._progress = root, progress
+    def __init__(self, root: int, progress: Callable[[], None], links: Links | None) -> None:
+        self._root, self._progress, self._links = root, progress, links
         self._open: list[tuple[bytes, int]] = []
         """(name, descriptor) from beneath the root downwards."""
 
@@ -118,7 +123,8 @@ class _Descent:
             for name in names[common:]:
                 parent = self._open[-1][1] if self._open else self._root
                 self._open.append((name, open_directory(parent, name)))
-            return digest_directory(self._open[-1][1] if self._open else self._root, key, self._progress)
+            descriptor = self._open[-1][1] if self._open else self._root
+            return digest_directory(descriptor, key, self._progress, path_of(place), self._links)
         except OSError:
             return None
 
@@ -155,11 +161,13 @@ class _Helper:
             if found != _PROGRESS:
                 yield (last := found)
         rest = Range(last + b"\0", self._part.end) if last else self._part
-        yield from _verify(self._tree.descriptor, db, rest, self._tree.progress)
+        yield from _verify(self._tree.descriptor, db, rest, self._tree.progress, self._tree.links)
 
 
 def _command(tree: Tree, cache: Path, part: Range) -> list[str]:
-    return [sys.executable, "-I", "-m", "siteferry.verify", str(tree.descriptor), str(cache), *part.arguments()]
+    follows = [tree.links.argument()] if tree.links else []
+    arguments = [str(tree.descriptor), str(cache), *part.arguments(), *follows]
+    return [sys.executable, "-I", "-m", "siteferry.verify", *arguments]
 
 
 def _connect(cache: Path) -> sqlite3.Connection:
@@ -167,8 +175,12 @@ def _connect(cache: Path) -> sqlite3.Connection:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Verify a range as a process of its own: descriptor of the root, cache, range."""
-    root, cache, first, end = arguments
+    """Verify a range as a process of its own: descriptor of the root, cache, range; how symlinks are followed."""
+    root, cache, first, end, *follows = arguments
+    links = None
+    if follows:
+        roots, globs = json.loads(follows[0])
+        links = Links(int(root), [bytes.fromhex(path) for path in roots], Excludes(globs))
     out = sys.stdout.buffer
     told = time.monotonic()
 
@@ -183,7 +195,7 @@ def main(arguments: Sequence[str]) -> int:
             out.flush()
 
     with closing(_connect(Path(cache))) as db:
-        for place in itertools.chain(_verify(int(root), db, Range.parse(first, end), progress), [_DONE]):
+        for place in itertools.chain(_verify(int(root), db, Range.parse(first, end), progress, links), [_DONE]):
             tell(place)
         out.flush()
     return 0

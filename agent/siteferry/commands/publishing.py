@@ -16,6 +16,7 @@ from siteferry.errors import Exit, SiteferryError, UsageError
 from siteferry.journal import DaemonReporter, is_journal
 from siteferry.notify import Manager
 from siteferry.report import JsonReporter, PlainReporter, Reporter, Summary, TerminalReporter
+from siteferry.rights import too_much
 from siteferry.state import StateDirectory
 from siteferry.status import record
 from siteferry.sync import Site
@@ -39,6 +40,8 @@ def run(options: argparse.Namespace) -> int:
     clock = HostClock.until_signalled(manager, reloads=not os.isatty(0))
     vitals = Vitals(clock.now, _last_cycle(config))
     reporter = _log(options, config, manager, vitals)
+    for line in too_much():
+        reporter.note(line)
     manager.status(f"connecting site {config.site}")
     try:
         keep_published(

@@ -12,7 +12,7 @@ import pytest
 from siteferry.errors import FileChangedError, FileError, FileUnreadableError, RootError
 from siteferry.scan import DirectoryScan, Scanned, UnreadableDirectory, VanishedDirectory, digest_directory, walk
 from siteferry.settle import Settling, has_own_clock
-from siteferry.tree import FileState, OpenFile, Tree, is_regular_file
+from siteferry.tree import FileState, OpenFile, Tree, file_state
 
 
 @pytest.fixture
@@ -234,8 +234,8 @@ def test_regular_file(root: Path, tree: Tree) -> None:
     """Only a regular file is one; what is missing is none."""
     (root / "f").write_bytes(b"")
     (root / "l").symlink_to("f")
-    found = [is_regular_file(tree.descriptor, name) for name in (b"f", b"l", b"missing")]
-    assert found == [True, False, False]
+    found = [file_state(tree.descriptor, name) for name in (b"f", b"l", b"missing")]
+    assert found == [state(root / "f"), None, None]
 
 
 def test_whole_file_is_read(root: Path, tree: Tree) -> None:
