@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from siteferry.diff import Excludes
-from siteferry.links import MOST_NAMES
+from siteferry.links import MOST_NAMES, _Way
 from siteferry.state import StateDirectory
 from siteferry.tree import Tree
 from siteferry.verify import changed_directories
 from tests.unit.agent.fakes import World
+from tests.unit.agent.hostile import watching
 from tests.unit.agent.test_explain import Distribution, Operator, Queues, judged
 
 
@@ -209,6 +210,31 @@ def test_a_link_whose_target_cannot_be_looked_at_stays_published(
     monkeypatch.undo()
     monkeypatch.setattr("siteferry.look.has_own_clock", lambda _: False)
     assert problems(inside) == {}
+
+
+@pytest.mark.parametrize("step", ["read", "enter"])
+def test_what_was_looked_at_and_swapped_before_it_is_opened_is_not_followed(
+    inside: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """At the last moment, the file or the directory before it becomes a symlink to a secret."""
+    link(inside, "link", "way/secret")
+    inside.write("way/secret", b"no secret")
+    with watching(inside, monkeypatch) as watched:
+        swapped, target = ("way/secret", "secret") if step == "read" else ("way", ".")
+        real = getattr(_Way, step)
+
+        def swap(way: _Way, name: bytes, *arguments: os.stat_result) -> object:
+            if name == os.fsencode(swapped).rpartition(b"/")[2] and not (inside.root / swapped).is_symlink():
+                (inside.root / swapped).rename(inside.base / "away")
+                (inside.root / swapped).symlink_to(watched.outside / target)
+            return real(way, name, *arguments)
+
+        monkeypatch.setattr(_Way, step, swap)
+        inside.sync()
+        assert (inside.root / swapped).is_symlink()
+        inside.sync()
+        watched.assert_nothing_leaked()
+        assert "link" not in inside.index.files()
 
 
 def test_switching_it_on_and_off_takes_effect_without_a_change_of_the_tree(inside: World) -> None:
