@@ -70,6 +70,17 @@ def test_the_template_differs_from_the_unit_in_its_instance_only() -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
+def test_units_give_no_right_but_to_read(unit: str) -> None:
+    """A user of its own, CAP_DAC_READ_SEARCH and no other capability, no way to more, and a file system to read."""
+    given = settings(unit)
+    assert given["User"] == "siteferry"
+    assert {given[name] for name in ("AmbientCapabilities", "CapabilityBoundingSet")} == {"CAP_DAC_READ_SEARCH"}
+    assert {given[name] for name in ("NoNewPrivileges", "RestrictSUIDSGID", "PrivateDevices")} == {"yes"}
+    assert (given["ProtectSystem"], given["ProtectHome"]) == ("strict", "read-only")
+    assert not given.keys() & {"ReadWritePaths", "SupplementaryGroups", "Group"}
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_only_what_a_person_must_change_first_is_not_restarted(unit: str) -> None:
     """An outage, a busy site or missing credentials are tried again; wrong usage or configuration is not."""
     assert settings(unit)["Restart"] == "on-failure"
