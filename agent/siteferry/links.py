@@ -21,6 +21,8 @@ from siteferry.names import join_path
 
 MOST_NAMES: Final = 128
 """That are gone through for one link, all links on its way included: anybody can make long ways, at no cost."""
+MOST_ENTERED: Final = 1024
+"""Directories that are entered for one link: with each `..` all down from the root once more."""
 NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 """Errors of opening that say that there is nothing, or a symlink."""
 FORMAT_SHIFT: Final = 12
@@ -149,7 +151,11 @@ class Links:
             for _ in range(MOST_NAMES):
                 part = todo.pop()
                 if part == b"..":
-                    way.climb()
+                    levels = 1
+                    while todo and todo[-1] == b"..":
+                        levels += 1
+                        todo.pop()
+                    way.climb(levels)
                 elif part not in (b"", b"."):
                     if self._excludes.match(way.path, part):
                         raise _RefusedError(Refused.EXCLUDED)
@@ -191,6 +197,7 @@ class _Way:
     def __init__(self, root: int, directory: int, path: bytes) -> None:
         self._root, self.path = root, path
         self._at = os.dup(directory)
+        self._entered = 0
 
     def close(self) -> None:
         os.close(self._at)
@@ -205,13 +212,17 @@ class _Way:
             os.close(descriptor)
 
     def enter(self, name: bytes) -> None:
+        self._entered += 1
+        if self._entered > MOST_ENTERED:
+            raise _RefusedError(Refused.FAR)
         self._go_on(os.open(name, _ENTER, dir_fd=self._at))
         self.path = join_path(self.path, name)
 
-    def climb(self) -> None:
-        if not self.path:
+    def climb(self, levels: int) -> None:
+        names = self.path.split(b"/") if self.path else []
+        if levels > len(names):
             raise _RefusedError(Refused.OUTSIDE)
-        self.go(self.path.rpartition(b"/")[0])
+        self.go(b"/".join(names[:-levels]))
 
     def go(self, path: bytes) -> None:
         """Go down from the root."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from siteferry.cli import main
 from siteferry.explain import Explainer
 from siteferry.rights import CAP_DAC_READ_SEARCH, too_much
 from tests.unit.agent.fakes import World
@@ -145,6 +146,19 @@ def test_more_than_is_needed_is_told(tmp_path: Path, capabilities: str, hard_lin
     assert [word for word, line in zip(words, lines, strict=True) if word in line] == words
 
 
+def test_a_daemon_says_it_as_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything else, so that it is in the log however the start ends."""
+    config = tmp_path / "siteferry.toml"
+    config.write_text(f'site = "www"\nroot = "{tmp_path}"\n')
+    monkeypatch.setattr("siteferry.commands.publishing.too_much", lambda: ["WARNING: too much"])
+    monkeypatch.setattr("siteferry.commands.publishing.keep_published", lambda *_: None)
+    monkeypatch.setattr("siteferry.clock.signal.signal", lambda *_: None)
+    assert main(["run", "--config", str(config)]) == 0
+    assert capsys.readouterr().out == "WARNING: too much\n"
+
+
 def test_what_cannot_be_told_is_no_warning(tmp_path: Path) -> None:
     """Where /proc is not what it is on Linux, nothing is said."""
     assert too_much(tmp_path / "missing", tmp_path / "missing") == []
@@ -155,7 +169,7 @@ def test_what_cannot_be_told_is_no_warning(tmp_path: Path) -> None:
 
 def state_of(root: Path) -> dict[str, tuple[int, ...]]:
     """Give all that there is of a tree but times of reading."""
-    found = {}
+    found: dict[str, tuple[int, ...]] = {}
     for at, folders, names in os.walk(root):
         for name in (".", *folders, *names):
             s = os.lstat(os.path.join(at, name))

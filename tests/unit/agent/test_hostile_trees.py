@@ -102,12 +102,12 @@ def levels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.close(at)
     yield top
     # What removes trees goes down into them, which takes Python too many calls, and others half a minute.
-    below = top.with_name("below")
+    aside = top.with_name("aside")
     while (top / "d").exists():
-        (top / "d").rename(below)
+        (top / "d").rename(aside)
         (top / "f").unlink(missing_ok=True)
         top.rmdir()
-        below.rename(top)
+        aside.rename(top)
 
 
 @pytest.fixture

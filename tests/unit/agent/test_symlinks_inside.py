@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from siteferry.diff import Excludes
-from siteferry.links import MOST_NAMES, _Way
+from siteferry.links import MOST_ENTERED, MOST_NAMES, _Way
 from siteferry.state import StateDirectory
 from siteferry.tree import Tree
 from siteferry.verify import changed_directories
@@ -126,6 +126,27 @@ def test_what_is_not_followed_is_reported_with_its_reason(inside: World, target:
     assert reason in problems(inside)["link"]
     assert set(inside.objects.published()) == {"d/file.txt"}
     assert inside.sync().run is None
+
+
+def test_a_link_costs_no_more_than_so_many_directories(inside: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However it goes up and down: each link has a bound, wherever it is; within it even the deepest are followed."""
+    top = "/".join(["d"] * 300)
+    inside.write(f"{top}/file", b"deep")
+    link(inside, f"{top}/near", "../d/file")
+    link(inside, f"{top}/up", "../" * 300 + "d/file.txt")
+    link(inside, f"{top}/far", "../d/" * 60 + "file")
+    entered: list[object] = []
+    real = _Way.enter
+
+    def enter(way: _Way, name: bytes) -> None:
+        entered.append(way)
+        real(way, name)
+
+    monkeypatch.setattr(_Way, "enter", enter)
+    assert list(problems(inside)) == [f"{top}/far"]
+    assert inside.objects.current[f"{top}/near"].body == b"deep"
+    assert inside.objects.current[f"{top}/up"].body == b"file"
+    assert max(entered.count(way) for way in set(entered)) <= MOST_ENTERED + 1
 
 
 @pytest.mark.parametrize("processes", [1, 2])
