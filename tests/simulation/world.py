@@ -18,7 +18,6 @@ import siteferry.lease
 import siteferry.look
 import siteferry.lstat
 import siteferry.publish
-import siteferry.recheck
 import siteferry.run
 import siteferry.scan
 import siteferry.state
@@ -259,7 +258,7 @@ class World:
                 future.wait()
 
         with ExitStack() as stack:
-            for module in (siteferry.tree, siteferry.scan, siteferry.recheck, siteferry.publish):
+            for module in (siteferry.tree, siteferry.scan):
                 stack.enter_context(patch.object(module, "os", simulated))
             stack.enter_context(patch.object(siteferry.lstat, "SLOW_SECONDS", float("inf")))  # no real threads
             stack.enter_context(patch.object(siteferry.lease, "threading", threading))
