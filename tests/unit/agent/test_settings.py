@@ -36,6 +36,14 @@ def test_least_configuration(tmp_path: Path) -> None:
     assert (config.settle, config.interval, config.exclude, config.delete) == (10, 60, DEFAULT_EXCLUDES, True)
 
 
+def test_settings_about_hostile_users(tmp_path: Path) -> None:
+    """By default no symlink is followed, and no file over 50 GB published; both can be said otherwise."""
+    default = load_config(write(tmp_path, GOOD))
+    assert (default.symlinks, default.max_file_size) == ("skip", 50)
+    other = load_config(write(tmp_path, GOOD + 'symlinks = "inside"\nmax_file_size = 1.5\n'))
+    assert (other.symlinks, other.max_file_size) == ("inside", 1.5)
+
+
 def test_excludes_add_to_the_defaults(tmp_path: Path) -> None:
     """Excludes come on top of the defaults, which can be switched off."""
     text = GOOD + 'exclude = ["*.bak"]\n'

@@ -11,7 +11,8 @@ from siteferry.links import MOST_ENTERED, MOST_NAMES, _Way
 from siteferry.state import StateDirectory
 from siteferry.tree import Tree
 from siteferry.verify import changed_directories
-from tests.unit.agent.fakes import World
+from siteferry_contract.descriptor import HeaderRule
+from tests.unit.agent.fakes import World, descriptor
 from tests.unit.agent.hostile import watching
 from tests.unit.agent.test_explain import Distribution, Operator, Queues, judged
 
@@ -275,6 +276,22 @@ def test_a_large_target_is_published_in_parts_and_a_re_add_is_checked(inside: Wo
         assert body(inside, "link") == large
         (inside.root / "link").unlink()
         assert body(inside, "link") is None
+
+
+def test_what_the_bucket_lost_of_a_link_is_put_again(inside: World) -> None:
+    """By an audit that mends, and where an object that is not there is to get other headers."""
+    link(inside, "link", "d/file.txt")
+    assert body(inside, "link") == b"file"
+    del inside.objects.current["link"]
+    with inside.agent() as site:
+        assert site.repair(deep=True).differences == 1
+    inside.settle()
+    inside.check()
+    del inside.objects.current["link"]
+    inside.descriptor = descriptor(header_rules=(HeaderRule("*", {"cache-control": "no-store"}),))
+    inside.settle()
+    inside.check()
+    assert inside.objects.current["link"].headers["cache-control"] == "no-store"
 
 
 def test_explain_tells_where_a_link_leads(inside: World) -> None:
