@@ -3,7 +3,7 @@
 import json
 import sys
 from dataclasses import asdict, dataclass, field
-from typing import IO, Any, Protocol
+from typing import IO, Any, Final, Protocol
 
 from siteferry.lines import Line
 from siteferry.names import printable
@@ -93,6 +93,7 @@ class Finding:
     """`file`, `stray`, `duplicate` or `page`."""
     key: str
     why: str
+
 
 _EVENTS: Final = {"ERROR": "error", "WARNING": "warning"}
 """What a note tells of, by its first word; else it is a note."""
