@@ -1,9 +1,9 @@
 """From the tree and the cache to the plan: walk, skip what has not changed, diff the rest, apply the brake."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from siteferry.cache import Cache
 from siteferry.config import Brake
@@ -17,7 +17,7 @@ from siteferry.diff import (
     diff,
     ended_directory,
 )
-from siteferry.names import join_path, printable
+from siteferry.names import join_path, place_of, printable
 from siteferry.plan import BUCKET_DIFFERS, DELETIONS, EXCLUDED_NAME, HEADERS, Action, Change, Plan, Problem
 from siteferry.scan import DirectoryScan, UnreadableDirectory, VanishedDirectory, walk
 from siteferry.tree import FileState, Tree
@@ -60,10 +60,11 @@ class Comparer:
         self._cache, self._naming = cache, naming
         self._settled, self._forced, self._adopts, self._hears = settled, forced, adopts, hears
 
-    def compare(self, tree: Tree, plan: Plan) -> Comparison:
+    def compare(self, tree: Tree, plan: Plan, hinted: Collection[bytes] | None = None) -> Comparison:
         """Scan the tree and fill the plan. Memory stays flat but for the directories that differ.
 
-        What is known of every directory is verified, and what differs compared; without that, the whole tree is.
+        What is known of every directory is verified, and what differs compared; without that, the whole tree is. With
+        `hinted`, only those directories are, and what is new beneath them; all others stay as they are known.
         """
         result = Comparison()
         with self._cache.transaction():
@@ -71,7 +72,8 @@ class Comparer:
             if not self._cache.snapshot.is_whole():
                 self._walk(tree, b"", root_directory(self._naming.prefix), plan, result)
                 return result
-            for path in changed_directories(tree, self._cache.path):
+            changed = changed_directories(tree, self._cache.path) if hinted is None else sorted(hinted, key=place_of)
+            for path in changed:
                 # Beneath a directory that went, or cannot be read, there is nothing to look at.
                 directory = self._cache.snapshot.directory_at(path)
                 if directory is not None and not _is_beneath(path, result.closed):
@@ -221,6 +223,14 @@ def _is_beneath(path: bytes, tops: AbstractSet[bytes]) -> bool:
         if path in tops:
             return True
     return False
+
+
+def brake_of_a_part(brake: Brake) -> Brake:
+    """Give the brake for a look at a part of the tree, which cannot tell how much is gone in all.
+
+    It lets no more go than may always go. Deletes beyond that wait for a look at the whole tree.
+    """
+    return replace(brake, most=min(brake.files, brake.most))
 
 
 def apply_brake(

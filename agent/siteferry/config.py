@@ -45,6 +45,18 @@ class Brake:
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What tells a daemon which directories to look at before the next full cycle."""
+
+    inotify: bool = True
+    """The kernel, if the tree has few enough directories."""
+    inotify_directories: int = 8_192
+    """More than this are not watched: each takes about a kilobyte of the kernel's memory."""
+    logs: tuple[Path, ...] = ()
+    """Logs of FTP servers."""
+
+
+@dataclass(frozen=True, slots=True)
 class AwsConfig:
     """How AWS is reached. Credentials come from boto3's chain: role, profile, environment."""
 
@@ -86,6 +98,7 @@ class Config:
     log: str = "text"
     """What the lines of a log are: `text` or `json`."""
     brake: Brake = field(default_factory=Brake)
+    hints: Hints = field(default_factory=Hints)
     aws: AwsConfig = field(default_factory=AwsConfig)
 
 
@@ -127,6 +140,7 @@ def _config(table: "_Table") -> Config:
         heartbeat=table.take("heartbeat", _boolean, default.heartbeat),
         log=table.take("log", _one_of("text", "json"), default.log),
         brake=_brake(table.table("brake")),
+        hints=_hints(table.table("hints")),
         aws=_aws(table.table("aws")),
     )
     table.refuse_the_rest()
@@ -147,6 +161,17 @@ def _brake(table: "_Table") -> Brake:
     )
     table.refuse_the_rest()
     return brake
+
+
+def _hints(table: "_Table") -> Hints:
+    default = Hints()
+    hints = Hints(
+        inotify=table.take("inotify", _boolean, default.inotify),
+        inotify_directories=table.take("inotify_directories", _integer(1, 1_000_000), default.inotify_directories),
+        logs=table.take("logs", _paths, default.logs),
+    )
+    table.refuse_the_rest()
+    return hints
 
 
 def _aws(table: "_Table") -> AwsConfig:
@@ -238,6 +263,12 @@ def _globs(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError('expected a list of globs, such as ["*.bak", "private/*"]')
     return tuple(_text(glob) for glob in value)
+
+
+def _paths(value: Any) -> tuple[Path, ...]:
+    if not isinstance(value, list):
+        raise ValueError('expected a list of absolute paths, such as ["/var/log/vsftpd.log"]')
+    return tuple(_absolute(path) for path in value)
 
 
 def _number(least: float, most: float) -> Callable[[Any], float]:

@@ -1,13 +1,15 @@
 """`siteferry run`: a cycle every `interval` seconds, until asked to stop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
 from siteferry.app import OpenSite
+from siteferry.between import Between
 from siteferry.clock import HostClock
 from siteferry.config import Config
 from siteferry.errors import BusyError, ConfigError, LeaseLostError, SiteferryError
+from siteferry.hints import Source, open_sources
 from siteferry.notify import Manager
 from siteferry.report import Reporter
 from siteferry.state import StateDirectory
@@ -44,7 +46,8 @@ def keep_published(
                 if not _acquire(opened, clock):
                     return
                 before = None
-                following = run_daemon(opened, config, reporter, clock, manager, load)
+                with open_sources(config, opened.site.parts.cache, reporter.note) as sources:
+                    following = run_daemon(opened, config, reporter, clock, manager, load, sources)
         except SiteferryError as error:
             if before is None:
                 raise
@@ -64,6 +67,7 @@ def run_daemon(
     clock: HostClock,
     manager: Manager | None = None,
     load: Load | None = None,
+    sources: Sequence[Source] = (),
 ) -> Config | None:
     """Run cycles until the clock's stop; gives the configuration with which the site must be opened again, if any.
 
@@ -71,6 +75,7 @@ def run_daemon(
     """
     manager = manager or Manager()
     site = opened.site
+    between = Between(site, config, clock, sources)
     read_at, failures = clock.elapsed(), 0
     if not _acquire(opened, clock):
         return None
@@ -81,6 +86,7 @@ def run_daemon(
             return following
         begun = clock.elapsed()
         reporter.looking()
+        between.begin_cycle()
         try:
             if begun - read_at >= DESCRIPTOR_SECONDS:
                 read_at = begun
@@ -97,18 +103,46 @@ def run_daemon(
             if clock.stop.is_set():
                 break
             failures += 1
-            record(opened.state, config, error=error)
-            reporter.note(f"ERROR: {error}" + (f" ({error.remedy})" if error.remedy else ""))
-            if isinstance(error, LeaseLostError):
-                site.tenancy.drop()
+            _fail(opened, config, reporter, error)
         else:
             failures = 0 if summary.closed else failures + 1
             record(opened.state, config, summary=summary)
             reporter.finished(summary)
-        if not (load and clock.is_called()):
+            between.end_cycle(clock.elapsed() - begun)
+        if not failures and not _follow_hints(opened, config, reporter, clock, between, begun + config.interval):
+            failures = 1
+        if failures and not (load and clock.is_called()):
             clock.wait(max(pause(config.interval, failures) - (clock.elapsed() - begun), 0.0))
     reporter.note("stopping")
     return None
+
+
+def _follow_hints(
+    opened: OpenSite, config: Config, reporter: Reporter, clock: HostClock, between: Between, until: float
+) -> bool:
+    """Publish what hints name until it is time for a full cycle; False: that failed, and full cycles go on alone."""
+    while True:
+        try:
+            summary = between.next_look(until)
+        except ConfigError:
+            raise
+        except SiteferryError as error:
+            if not clock.stop.is_set():
+                _fail(opened, config, reporter, error)
+            return False
+        if summary is None:
+            return True
+        record(opened.state, config, summary=summary)
+        reporter.finished(summary)
+        if not summary.closed:
+            return False
+
+
+def _fail(opened: OpenSite, config: Config, reporter: Reporter, error: SiteferryError) -> None:
+    record(opened.state, config, error=error)
+    reporter.note(f"ERROR: {error}" + (f" ({error.remedy})" if error.remedy else ""))
+    if isinstance(error, LeaseLostError):
+        opened.site.tenancy.drop()
 
 
 def _acquire(opened: OpenSite, clock: HostClock) -> bool:

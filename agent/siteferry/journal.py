@@ -104,6 +104,10 @@ class DaemonReporter(PlainReporter):
         super().finished(summary)
         self._run = None
         self._vitals.finished(summary)
+        if summary.hinted:
+            since = f"; since then: {summary.line()}" if summary.run is not None else ""
+            self._manager.status(f"waiting{self._last_cycle}{since}")
+            return
         held = f"; HELD: {summary.hold_reason}" if summary.hold_reason else ""
         self._last_cycle = f"; last cycle: {summary.line()}{held}"
         self._manager.status("waiting" + self._last_cycle)

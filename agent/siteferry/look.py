@@ -1,12 +1,13 @@
 """From the head and the tree to a plan: the index is at hand, what settings changed is known, the brake is on."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from siteferry.cache import Version
-from siteferry.compare import Comparer, Comparison, apply_brake, settings_fingerprint
+from siteferry.compare import Comparer, Comparison, apply_brake, brake_of_a_part, settings_fingerprint
+from siteferry.config import Brake
 from siteferry.diff import Adopts, Forced
 from siteferry.disagree import Disagreements
 from siteferry.head import Applied, Head
@@ -22,6 +23,8 @@ from siteferry_contract.leaf import FileEntry
 
 LOOKS_SECONDS: Final = 86_400
 """For which a look at a file that is being written is remembered."""
+MOST_UNSETTLED: Final = 1_000
+"""Directories with files being written that are remembered from one look to the next."""
 
 
 def _nothing_is_forced(_: str) -> str | None:
@@ -42,6 +45,8 @@ class Look:
 
     def __init__(self, parts: Parts) -> None:
         self._p = parts
+        self.unsettled: dict[bytes, float] = {}
+        """Directories in which the last look deferred files, and the seconds until the first of them is settled."""
 
     def load_cache(self, head: Head, *, keep: bool = True) -> None:
         """Have the index in the cache as of this head; without `keep`, read it again whatever the cache has."""
@@ -75,35 +80,55 @@ class Look:
         p = self._p
         return Settling(p.config.settle, p.services.clock.now, p.cache.first_look, own_clock=has_own_clock(tree.device))
 
-    def compare(
-        self, tree: Tree, plan: Plan, head: Head, extra: Extra, summary: Summary, *, look_only: bool = False
-    ) -> Comparison:
-        """Fill the plan, and begin the summary."""
-        p = self._p
+    def _settled(self, tree: Tree) -> Callable[[bytes, FileState], bool]:
+        """Judge, and remember what is to be looked at again."""
         settling = self.settling(tree)
+        self.unsettled = {}
 
         def settled(path: bytes, state: FileState) -> bool:
-            if settling.settled(path, state):
+            left = settling.left(path, state)
+            directory = path.rpartition(b"/")[0]
+            if left <= 0:
                 return True
-            p.reporter.left_over(path, state)
+            if directory in self.unsettled or len(self.unsettled) < MOST_UNSETTLED:
+                self.unsettled[directory] = min(left, self.unsettled.get(directory, left))
+            self._p.reporter.left_over(path, state)
             return False
 
+        return settled
+
+    def compare(
+        self,
+        tree: Tree,
+        plan: Plan,
+        head: Head,
+        extra: Extra,
+        summary: Summary,
+        *,
+        look_only: bool = False,
+        hinted: Collection[bytes] | None = None,
+    ) -> Comparison:
+        """Fill the plan, and begin the summary; with `hinted`, look at those directories alone."""
+        p = self._p
         comparer = Comparer(
             p.cache,
             p.naming,
-            settled=settled,
+            settled=self._settled(tree),
             forced=extra.forced,
             adopts=extra.adopts,
             hears=extra.disagreements.choose if extra.disagreements else None,
         )
-        comparison = comparer.compare(tree, plan)
+        comparison = comparer.compare(tree, plan, hinted)
         if not look_only:
             # A look that was forgotten too early is only made again.
             p.cache.forget_looks(p.services.clock.now() - max(LOOKS_SECONDS, 2 * p.config.settle))
         if extra.disagreements:
             self._plan_strays(extra.disagreements, comparer, plan, comparison)
-        approved = p.state.approved_deletes(to_audit=extra.disagreements is not None)
-        self._brake(plan, comparison, head, summary, approved, look_only=look_only)
+        if hinted is None:
+            approved = p.state.approved_deletes(to_audit=extra.disagreements is not None)
+            self._brake(plan, comparison, head, summary, approved, p.config.brake, look_only=look_only)
+        else:  # what a person approved was seen by a look at all of the tree
+            self._brake(plan, comparison, head, summary, None, brake_of_a_part(p.config.brake), look_only=look_only)
         if other := self.changed_headers(head):
             comparer.plan_headers(self._with_other_headers(head, other), plan)
         for problem in comparison.unreadable:
@@ -146,6 +171,7 @@ class Look:
         head: Head,
         summary: Summary,
         approved: int | None,
+        brake: Brake,
         *,
         look_only: bool,
     ) -> None:
@@ -153,7 +179,7 @@ class Look:
         if p.config.delete:
             braked = apply_brake(
                 plan,
-                p.config.brake,
+                brake,
                 p.cache.file_count(),
                 approved,
                 comparison.hold_reason,

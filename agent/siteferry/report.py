@@ -43,6 +43,8 @@ class Summary:
     """Deletes that the operator switched off."""
     hold_reason: str = ""
     problems: int = 0
+    hinted: bool = False
+    """Only directories that hints named were looked at: it tells nothing of what is deferred or held in all."""
     recovered: bool = False
     stopped: bool = False
     closed: bool = True
@@ -60,6 +62,7 @@ class Summary:
         if self.run is None:
             parts = ["nothing to do"]
         else:
+            how = " (hinted)" if self.hinted else ""
             effects = [f"{self.uploaded} published ({human_size(self.uploaded_bytes)})"] if self.uploaded else []
             effects += [f"{self.adopted} adopted"] if self.adopted else []
             effects += [f"{self.headers} got other headers"] if self.headers else []
@@ -67,14 +70,15 @@ class Summary:
             effects += (
                 ["directories only"] if not (effects or self.unchanged or self.failed or self.differences) else []
             )
-            parts = [f"run {self.run}: {', '.join(effects)}".rstrip(": ")]
+            parts = [f"run {self.run}{how}: {', '.join(effects)}".rstrip(": ")]
             parts += [f"{self.unchanged} touched only"] if self.unchanged else []
+        whole = not self.hinted
         for count, word in (
             (self.failed, "failed"),
-            (self.deferred, "deferred (still being written)"),
-            (self.held, "deletes held"),
-            (self.kept, "deletes left out (switched off)"),
-            (self.problems, "names not published"),
+            (whole and self.deferred, "deferred (still being written)"),
+            (whole and self.held, "deletes held"),
+            (whole and self.kept, "deletes left out (switched off)"),
+            (whole and self.problems, "names not published"),
         ):
             parts += [f"{count} {word}"] if count else []
         parts += [f"audit: {self.differences} differences"] if self.differences is not None else []
@@ -192,6 +196,10 @@ class PlainReporter:
     def finished(self, summary: Summary) -> None:
         """Print the summary; a daemon's cycle that found the same as the one before says nothing."""
         line = summary.line()
+        if summary.hinted:
+            if summary.run is not None:
+                self._print(line)
+            return
         if summary.hold_reason and line != self._last:
             self._say(Line("held", f"HELD: {summary.hold_reason}", reason=summary.hold_reason))
         if self._idle or (summary.run is not None or line != self._last):

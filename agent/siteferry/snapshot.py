@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
-from siteferry.names import place_of
+from siteferry.names import path_of, place_of
 
 _COLUMNS: Final = """
     place BLOB PRIMARY KEY, directory TEXT NOT NULL, digest BLOB NOT NULL, device INTEGER NOT NULL,
@@ -63,6 +63,27 @@ class Snapshot:
         """Give the key of a known directory by its path."""
         row = self._db.execute("SELECT directory FROM snapshot WHERE place = ?", (place_of(path),)).fetchone()
         return str(row[0]) if row else None
+
+    def count(self) -> int:
+        """Give the number of known directories."""
+        return int(self._db.execute("SELECT count(*) FROM snapshot").fetchone()[0])
+
+    def paths(self) -> list[bytes]:
+        """Give the path of every known directory, each before what is beneath it."""
+        return [path_of(row[0]) for row in self._db.execute("SELECT place FROM snapshot ORDER BY place")]
+
+    def children(self, path: bytes, most: int) -> list[bytes]:
+        """Give the names of up to so many subdirectories of a known directory."""
+        above = place_of(path) + b"\0" if path else b""
+        found: list[bytes] = []
+        after = above + b"\1"
+        while len(found) < most:
+            row = self._db.execute("SELECT min(place) FROM snapshot WHERE place >= ?", (after,)).fetchone()
+            if row[0] is None or not row[0].startswith(above):
+                break
+            found.append(row[0][len(above) :].partition(b"\0")[0])
+            after = above + found[-1] + b"\1"  # past all that is beneath it
+        return found
 
     def doubt(self, directory: str) -> None:
         """Have a directory compared again."""

@@ -16,8 +16,12 @@ SHOWN_PROBLEMS = 20
 def record(
     state: StateDirectory, config: Config, *, summary: Summary | None = None, error: SiteferryError | None = None
 ) -> None:
-    """Record how a run ended."""
+    """Record how a run ended; of one over hinted directories only what it did, as it says nothing of the rest."""
     before = state.read_status() or {}
+    if summary and summary.hinted:
+        if summary.run is not None:
+            state.write_status(before | {"last_run": asdict(summary), "last_run_at": time.time()})
+        return
     now = time.time()
     status: dict[str, Any] = {"site": config.site, "root": str(config.root), "at": now}
     if error:

@@ -1,7 +1,7 @@
 """One site's runs, from the head to the close (docs/design.md: a run)."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -67,9 +67,17 @@ class Site:
         finally:
             self.parts.cache.close()
 
-    def sync(self) -> Summary:
-        """Make one run."""
-        return self._with_cache(self._sync)
+    @property
+    def unsettled(self) -> Mapping[bytes, float]:
+        """Directories in which the last look deferred files, and the seconds until the first of them is settled."""
+        return self._look.unsettled
+
+    def sync(self, hinted: Collection[bytes] | None = None) -> Summary:
+        """Make one run; with `hinted`, over those directories alone, unless there is a reason to look at all of them.
+
+        A run over a part says nothing of the rest: the summary tells which it was.
+        """
+        return self._with_cache(lambda: self._sync(hinted))
 
     def dry_run(self, *, as_json: bool) -> Summary:
         """Show what a run would do."""
@@ -128,7 +136,7 @@ class Site:
         outbox = Outbox(p.services.queues, p.descriptor, head.run)
         return send_page_jobs(outbox, p.cache, p.cache.beneath(top))
 
-    def _sync(self) -> Summary:
+    def _sync(self, hinted: Collection[bytes] | None) -> Summary:
         head = self.tenancy.read()
         if head.open is not None:
             head = self.tenancy.acquire()
@@ -138,19 +146,20 @@ class Site:
             self.parts.reporter.note("copy rules, pages or redirects changed: going through all of them")
             return self._mender.repair(self.tenancy.acquire(), since=self.parts.state.audited_at(), deep=False)
         self._look.load_cache(head)
-        summary = Summary()
+        forced, layout = self._look.changed_headers(head), self._look.other_layout(head)
+        if forced or layout or not self.parts.cache.snapshot.is_whole():
+            hinted = None
+        summary = Summary(hinted=hinted is not None)
         with self.parts.open_tree() as tree, Plan() as plan:
-            forced = self._look.changed_headers(head)
             extra = Extra(forced) if forced else Extra()
-            comparison = self._look.compare(tree, plan, head, extra, summary)
-            layout = self._look.other_layout(head)
+            comparison = self._look.compare(tree, plan, head, extra, summary, hinted=hinted)
             if plan.totals.empty and not layout and forced is None:
                 self.parts.cache.snapshot.end_walk(comparison.unfinished)
             else:
                 self.parts.reporter.planned(plan.totals)
                 now = self.tenancy.acquire()
                 if (now.epoch, now.run, now.open) != (head.epoch, head.run, None):
-                    return self._sync()  # another agent made a run meanwhile: the plan is out of date
+                    return self._sync(hinted)  # another agent made a run meanwhile: the plan is out of date
                 effects = self._carrier.begin(tree, plan, comparison, summary, extra)
                 effects.carry_out(plan)
                 if layout and not summary.stopped:

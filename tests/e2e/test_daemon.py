@@ -130,15 +130,14 @@ def test_a_service_manager_hears_how_the_daemon_does(site: Any, tmp_path: Path, 
     text = quick.config.read_text("utf-8")
     with watched.daemon() as daemon:
         assert _hear(messages, "READY=1")[-1] == "READY=1"
-        heard = _hear(messages, "STATUS=waiting; last cycle: run")
-        assert "1 published" in heard[-1]
+        heard = _hear(messages, "STATUS=waiting; last cycle: ", "1 published")
         assert "STATUS=looking for changes" in heard
         quick.config.write_text(text.replace("workers = 3", "workers = 0"), "utf-8")
         _reload(daemon, messages, "the configuration stays as it was")
         quick.config.write_text(text.replace("workers = 3", "workers = 4"), "utf-8")
         _reload(daemon, messages, "the configuration changed: starting again with it")
         (Path(site.root) / "told.txt").write_text("after the reload, too", "utf-8")
-        _hear(messages, "STATUS=waiting; last cycle: run")
+        _hear(messages, "STATUS=waiting; last cycle: ", "1 published")
         _hear(messages, "WATCHDOG=1")
         daemon.process.terminate()
         _hear(messages, "STOPPING=1")
@@ -192,10 +191,10 @@ def _reload(daemon: Daemon, messages: socket.socket, said: str) -> None:
     daemon.wait_for_line(said)
 
 
-def _hear(messages: socket.socket, beginning: str) -> list[str]:
-    """Take messages up to one that begins so."""
+def _hear(messages: socket.socket, beginning: str, text: str = "") -> list[str]:
+    """Take messages up to one that begins so, and has a text."""
     heard: list[str] = []
-    while not (heard and heard[-1].startswith(beginning)):
+    while not (heard and heard[-1].startswith(beginning) and text in heard[-1]):
         heard.append(messages.recv(65536).decode())
     return heard
 

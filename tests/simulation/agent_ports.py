@@ -222,5 +222,8 @@ class HostClock:
         self.requests.look_at_the_clock()
         return self.scheduler.now
 
+    def is_called(self) -> bool:
+        return self.stop.is_set()
+
     def wait(self, seconds: float) -> bool:
         return self.stop.wait(max(seconds, 0.0))

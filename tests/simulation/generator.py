@@ -86,6 +86,7 @@ def _draw(seed: int, *, story: bool) -> Schedule:
         reforms=(),
         meddling=(),
         audits=0.0,
+        hints=0.0,
         excludes=(),
         small=0,
         redirects=False,
@@ -115,4 +116,5 @@ def _settings(rng: random.Random) -> dict[str, Any]:
         "small": rng.choice((0, 0, 0, 1, 2, 3)),
         "redirects": rng.random() < 0.6,
         "tagging": changes(len(INVALIDATIONS)),
+        "hints": rng.choice((0.0, 0.0, 0.5, 0.9)),
     }

@@ -1,7 +1,9 @@
 """The hosts that agents run on: one-shot syncs and daemons, their caches, and who takes over."""
 
+import os
 import random
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,7 @@ from siteferry.carry import request_seconds
 from siteferry.config import Brake, Config
 from siteferry.daemon import run_daemon
 from siteferry.errors import BusyError, LeaseLostError, SiteferryError
+from siteferry.hints import Heard
 from siteferry.lease import Control, Renewal
 from siteferry.parts import Services
 from siteferry.report import PlainReporter, Summary
@@ -29,9 +32,14 @@ from tests.simulation.settings import EXCLUDES, PERCENT
 class Teller(PlainReporter):
     """A reporter that tells the story."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], None], counts: Counter[str]) -> None:
         super().__init__(quiet=True)
-        self._tell = tell
+        self._tell, self._counts = tell, counts
+
+    def finished(self, summary: Summary) -> None:
+        """Count a daemon's run."""
+        super().finished(summary)
+        self._counts["runs over hinted directories, of daemons"] += summary.hinted and summary.run is not None
 
     def _print(self, line: str) -> None:
         self._tell(line)
@@ -44,6 +52,35 @@ class _Source:
     def read(self) -> Descriptor:
         """Give it as it is deployed now."""
         return self._cloud.descriptor
+
+
+@dataclass(slots=True)
+class _Hints:
+    """Implements `Source`: hints that may be true or not."""
+
+    disk: Disk
+    rng: random.Random
+    chance: float
+    """In a hundred looks."""
+
+    def refresh(self) -> None:
+        """Do nothing."""
+
+    def poll(self) -> Heard:
+        """Give some now and then."""
+        heard = Heard()
+        if self.rng.random() * 100 < self.chance:
+            for path in self.draw():
+                heard.add(path, written=self.rng.random() < 0.5)
+            heard.missed = self.rng.random() < 0.1
+        return heard
+
+    def draw(self) -> list[bytes]:
+        """Draw some directories that are there, and some that are not."""
+        root = os.fsencode(self.disk.root)
+        there = sorted(os.path.relpath(at, root) for at, _, _ in os.walk(root))
+        paths = [b"" if path == b"." else path for path in there] + [b"nowhere", b"docs/nowhere", b"..", b"keep.txt"]
+        return self.rng.sample(paths, self.rng.randint(1, len(paths)))
 
 
 @dataclass(slots=True)
@@ -73,9 +110,9 @@ class Host:
         """The state directory."""
         return self.base / f"state-{self.name}"
 
-    def sync(self) -> Process:
-        """Begin a sync in a process of its own."""
-        return self._start(lambda site, _: self._finish(site.sync()))
+    def sync(self, hinted: list[bytes] | None = None) -> Process:
+        """Begin a sync in a process of its own, of hinted directories or of all."""
+        return self._start(lambda site, _: self._finish(site.sync(hinted)))
 
     def audit(self, *, deep: bool) -> Process:
         """Begin an audit that mends, in a process of its own."""
@@ -87,8 +124,9 @@ class Host:
         def run(site: Site, clock: HostClock) -> None:
             descriptor = self.cloud.descriptor
             opened = OpenSite(site, descriptor, _Source(self.cloud), StateDirectory(self.state))
-            teller = Teller(self.cloud.requests.tell)
-            run_daemon(opened, self._config(), teller, cast("Any", clock))
+            teller = Teller(self.cloud.requests.tell, self.cloud.counts)
+            sources = [self._hints()] if self.schedule.hints else []
+            run_daemon(opened, self._config(), teller, cast("Any", clock), sources=sources)
 
         return self._start(run)
 
@@ -105,6 +143,8 @@ class Host:
                 scheduler.at(scheduler.now + seconds, stop.set)
             elif self.rng.random() < self.schedule.audits:
                 process = self.audit(deep=self.rng.random() < 0.5)
+            elif self.schedule.hints and self.rng.random() < self.schedule.hints:
+                process = self.sync(self._hints().draw())
             else:
                 process = self.sync()
             scheduler.join(process)
@@ -119,6 +159,9 @@ class Host:
             self.cloud.requests.tell(f"approves {held} deletes on host {self.name}")
             StateDirectory(self.state).approve(held)
         return bool(held)
+
+    def _hints(self) -> _Hints:
+        return _Hints(self.disk, self.rng, 5 * self.schedule.hints)
 
     def _start(self, work: Callable[[Site, HostClock], None]) -> Process:
         scheduler = self.cloud.scheduler
@@ -151,7 +194,7 @@ class Host:
             renewal,
         )
         state = StateDirectory(self.state)
-        site = Site(self._config(), cloud.descriptor, services, state, Teller(tell), clock.stop.is_set)
+        site = Site(self._config(), cloud.descriptor, services, state, Teller(tell, cloud.counts), clock.stop.is_set)
         try:
             work(site, clock)
         except BusyError as error:
@@ -169,7 +212,10 @@ class Host:
                 site.parts.cache.close()
 
     def _finish(self, summary: Summary) -> None:
-        self.last, self.ended = summary, self.cloud.scheduler.now
+        self.cloud.counts["syncs of hinted directories"] += summary.hinted
+        self.cloud.counts["runs over hinted directories"] += summary.hinted and summary.run is not None
+        if not summary.hinted:  # it tells nothing of what is held in all
+            self.last, self.ended = summary, self.cloud.scheduler.now
         self.cloud.counts["audits that mend"] += summary.differences is not None
         self.cloud.counts["differences found"] += summary.differences or 0
         self.cloud.counts["deletes held"] += summary.held

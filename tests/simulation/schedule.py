@@ -74,6 +74,8 @@ class Schedule:
     """When somebody changes the bucket behind the site's back."""
     audits: float
     """Chance that an agent audits and mends."""
+    hints: float
+    """Chance that a one-shot sync looks at hinted directories only, and that a daemon hears of some in a while."""
     excludes: tuple[tuple[float, int], ...]
     """When the hosts' excludes change, and to which of `EXCLUDES`."""
     small: int

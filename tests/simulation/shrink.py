@@ -75,6 +75,7 @@ _LEAST: dict[str, Any] = {
     "rules": (),
     "reforms": (),
     "tagging": (),
+    "hints": 0.0,
     "meddling": (),
     "audits": 0.0,
     "excludes": (),

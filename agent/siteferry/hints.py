@@ -1,0 +1,153 @@
+"""Hints: which directories to look at before the next full cycle, because something seems to have changed there.
+
+They come from what FTP users do and are believed in nothing. Each is the path of a directory that the snapshot knows,
+their number is bounded, and all that one can bring about is a look.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from siteferry.cache import Cache
+from siteferry.config import Config
+from siteferry.follow import Follower
+from siteferry.ftp_log import parse
+from siteferry.watches import Watches
+from siteferry.whereabouts import directories
+
+MOST_DIRECTORIES: Final = 1_000
+"""That wait to be looked at. Where more changed, a full cycle is made earlier."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What a source said since it was last asked."""
+
+    at_once: set[bytes] = field(default_factory=set)
+    """Directories in which something came or went."""
+    written: set[bytes] = field(default_factory=set)
+    """Directories in which a file was written, which must settle first."""
+    missed: bool = False
+    """There was more than it can tell."""
+
+    def add(self, path: bytes, *, written: bool) -> None:
+        """Add a directory, if there is room for it."""
+        if len(self.at_once) + len(self.written) < MOST_DIRECTORIES:
+            (self.written if written else self.at_once).add(path)
+        elif path not in self.at_once and path not in self.written:
+            self.missed = True
+
+
+class Source(Protocol):
+    """Gives hints."""
+
+    def refresh(self) -> None:
+        """Other directories may be known since the last look."""
+        ...
+
+    def poll(self) -> Heard:
+        """Give what happened since it was last asked; never blocks."""
+        ...
+
+
+class LogSource:
+    """The log of an FTP server."""
+
+    def __init__(self, path: Path, root: Path, cache: Cache) -> None:
+        self._follower, self._cache = Follower(path), cache
+        # As it is configured, and as it is without symlinks: servers write the one or the other.
+        self._roots = sorted({bytes(root), bytes(root.resolve())} - {b"/"})
+
+    def close(self) -> None:
+        """Close the log."""
+        self._follower.close()
+
+    def refresh(self) -> None:
+        """Do nothing: each line is matched with what is known by then."""
+
+    def poll(self) -> Heard:
+        """Read what was written to the log."""
+        heard = Heard()
+        logged = {change for line in self._follower.lines() for change in parse(line)}
+        for change in logged:
+            for path in directories(change, self._roots, self._cache.snapshot):
+                heard.add(path, written=change.written)
+        heard.missed, self._follower.skipped = heard.missed or self._follower.skipped, False
+        return heard
+
+
+class TreeSource:
+    """The kernel, which watches every directory of a tree that has few enough of them."""
+
+    def __init__(self, config: Config, cache: Cache, note: Callable[[str], None]) -> None:
+        self._watches = Watches(config.root, cache, config.hints.inotify_directories, note)
+
+    def close(self) -> None:
+        """End all watches."""
+        self._watches.close()
+
+    def refresh(self) -> None:
+        """Watch the directories that are known by now."""
+        self._watches.refresh()
+
+    def poll(self) -> Heard:
+        """Take the events that wait."""
+        heard = Heard()
+        for change in self._watches.changes():
+            if change is None:
+                heard.missed = True
+            else:
+                heard.add(change.path, written=change.written)
+        return heard
+
+
+@contextmanager
+def open_sources(config: Config, cache: Cache, note: Callable[[str], None]) -> Iterator[list[Source]]:
+    """Open what the configuration names; none of it needs to exist."""
+    with ExitStack() as stack:
+        sources: list[Source] = []
+        for path in config.hints.logs:
+            log = LogSource(path, config.root, cache)
+            stack.callback(log.close)
+            sources.append(log)
+        if config.hints.inotify:
+            tree = TreeSource(config, cache, note)
+            stack.callback(tree.close)
+            sources.append(tree)
+        yield sources
+
+
+class Agenda:
+    """Which directories are to be looked at, and when, by some clock."""
+
+    def __init__(self) -> None:
+        self._due: dict[bytes, float] = {}
+        self.overflowed = False
+        """There was no room for more."""
+
+    def add(self, path: bytes, due: float) -> None:
+        """Have a directory looked at, at the earliest of the times that are given."""
+        if path in self._due:
+            self._due[path] = min(self._due[path], due)
+        elif len(self._due) < MOST_DIRECTORIES:
+            self._due[path] = due
+        else:
+            self.overflowed = True
+
+    def next(self) -> float:
+        """Give when the first is due."""
+        return min(self._due.values(), default=float("inf"))
+
+    def take(self, now: float) -> list[bytes]:
+        """Take out those that are due."""
+        due = [path for path, at in self._due.items() if at <= now]
+        for path in due:
+            del self._due[path]
+        return due
+
+    def clear(self) -> None:
+        """Forget all: everything was looked at."""
+        self._due.clear()
+        self.overflowed = False
