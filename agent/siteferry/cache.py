@@ -18,7 +18,7 @@ from siteferry.snapshot import SNAPSHOT_SCHEMA, Snapshot, transaction
 from siteferry_contract.leaf import Entry, FileEntry, Leaf, by_sort_name, decode_entries
 from siteferry_contract.leaf import sort_name as _sort_name
 
-_SCHEMA_VERSION: Final = 3
+_SCHEMA_VERSION: Final = 4
 _SCHEMA: Final = f"""
 CREATE TABLE leaf (
     directory TEXT NOT NULL, bound TEXT NOT NULL, run INTEGER NOT NULL, had_delete INTEGER NOT NULL,
@@ -28,6 +28,7 @@ CREATE TABLE leaf (
 CREATE INDEX leaf_files ON leaf (files);
 {SNAPSHOT_SCHEMA}
 CREATE TABLE look (path BLOB PRIMARY KEY, state TEXT NOT NULL, first REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE fragment (path BLOB PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE problem (directory TEXT NOT NULL, path BLOB NOT NULL, reason TEXT NOT NULL);
 CREATE INDEX problem_directory ON problem (directory);
 CREATE TABLE owed (directory TEXT, name TEXT, PRIMARY KEY (directory, name)) WITHOUT ROWID;
@@ -285,6 +286,22 @@ class Cache:
     def forget_looks(self, before: float) -> None:
         """Forget looks that began before this time."""
         self._db.execute("DELETE FROM look WHERE first < ?", (before,))
+
+    def add_fragment(self, path: bytes, state: str) -> None:
+        """Record that a file, in this state, is what an upload that was cut short left behind."""
+        self._db.execute("INSERT OR REPLACE INTO fragment VALUES (?, ?)", (path, state))
+
+    def has_fragments(self) -> bool:
+        """Tell whether there are any."""
+        return self._db.execute("SELECT 1 FROM fragment LIMIT 1").fetchone() is not None
+
+    def is_fragment(self, path: bytes, state: str | None = None) -> bool:
+        """Tell whether a file is one; in another state it is no longer, and that is recorded."""
+        row = self._db.execute("SELECT state FROM fragment WHERE path = ?", (path,)).fetchone()
+        if row and state is not None and row[0] != state:
+            self._db.execute("DELETE FROM fragment WHERE path = ?", (path,))
+            return False
+        return row is not None
 
     def set_problems(self, directory: str, problems: Sequence[Problem]) -> None:
         """Record which names of a directory are not published."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from siteferry.cache import Cache
 from siteferry.config import Brake
@@ -24,6 +25,8 @@ from siteferry.tree import FileState, Tree
 from siteferry.verify import changed_directories
 from siteferry_contract.keys import join, root_directory, split
 from siteferry_contract.leaf import FileEntry
+
+CUT_SHORT: Final = "its upload was cut short, as the FTP server's log says: upload it again, or touch it if it is whole"
 
 
 @dataclass(slots=True)
@@ -164,7 +167,8 @@ class Comparer:
             forced=self._forced,
             adopts=self._adopts,
         )
-        self._cache.set_problems(scan.key, found.problems)
+        cut_short = [Problem(path, CUT_SHORT) for path in found.deferred if self._cache.is_fragment(path)]
+        self._cache.set_problems(scan.key, found.problems + cut_short)
         plan.deferred += len(found.deferred)
         if found.deferred:
             result.unfinished.add(scan.key)

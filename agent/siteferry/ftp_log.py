@@ -14,11 +14,11 @@ LONGEST_LINE: Final = 16_384
 
 _DATE: Final = rb"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}"
 _XFERLOG: Final = re.compile(
-    rb"^" + _DATE + rb" +\d+ \S+ \d+ (.+) [abAB] \S+ ([id]) [arg] (\S+) \S+ \d \S+ ([ci])\s*$", re.ASCII
+    rb"^" + _DATE + rb" +\d+ \S+ (\d{1,19}) (.+) [abAB] \S+ ([id]) [arg] (\S+) \S+ \d \S+ ([ci])\s*$", re.ASCII
 )
 _VSFTPD: Final = re.compile(
     rb"^" + _DATE + rb" \[pid \d+\] \[([^\]]*)\] (OK|FAIL) (UPLOAD|DELETE|MKDIR|RMDIR|RENAME|CHMOD):"
-    rb' Client "[^"]*", "(.+)"',
+    rb' Client "[^"]*", "(.+)"(?:, (\d{1,19}) bytes)?',
     re.ASCII,
 )
 _CLF: Final = re.compile(rb'^\S+ \S+ (\S+) \[[^\]"]{1,40}\] "PUT (\S+)(?: [^"]*)?" \d{3} ', re.ASCII)
@@ -35,8 +35,8 @@ class Logged:
     """Bytes of the name may have become `?`, spaces and control characters `_`."""
     written: bool
     """A file was written, which must settle first."""
-    complete: bool = True
-    """False: the transfer was cut short."""
+    cut_short: int | None = None
+    """Bytes after which an upload was; None: it was not."""
 
 
 def parse(line: bytes) -> tuple[Logged, ...]:
@@ -44,20 +44,22 @@ def parse(line: bytes) -> tuple[Logged, ...]:
     if len(line) > LONGEST_LINE:
         return ()
     if found := _XFERLOG.match(line):
-        path, direction, user, status = found.groups()
-        return (Logged(path, user, lossy=True, written=direction == b"i", complete=status == b"c"),)
+        size, path, direction, user, status = found.groups()
+        written = direction == b"i"
+        cut_short = int(size) if written and status == b"i" else None
+        return (Logged(path, user, lossy=True, written=written, cut_short=cut_short),)
     if found := _VSFTPD.match(line):
-        user, outcome, what, path = found.groups()
-        return _vsftpd(user, what, path, succeeded=outcome == b"OK")
+        user, outcome, what, path, size = found.groups()
+        return _vsftpd(user, what, path, int(size or 0), succeeded=outcome == b"OK")
     if found := _CLF.match(line):
         user, path = found.groups()
         return (Logged(unquote_to_bytes(path), user, lossy=False, written=True),)
     return ()
 
 
-def _vsftpd(user: bytes, what: bytes, path: bytes, *, succeeded: bool) -> tuple[Logged, ...]:
+def _vsftpd(user: bytes, what: bytes, path: bytes, size: int, *, succeeded: bool) -> tuple[Logged, ...]:
     if what == b"UPLOAD":
-        return (Logged(path, user, lossy=True, written=True, complete=succeeded),)
+        return (Logged(path, user, lossy=True, written=True, cut_short=None if succeeded else size),)
     if not succeeded:
         return ()
     paths = [path]

@@ -4,7 +4,7 @@ They come from what FTP users do and are believed in nothing. Each is the path o
 their number is bounded, and all that one can bring about is a look.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Final, Protocol
 from siteferry.cache import Cache
 from siteferry.config import Config
 from siteferry.follow import Follower
-from siteferry.ftp_log import parse
+from siteferry.fragments import mark
+from siteferry.ftp_log import Logged, parse
 from siteferry.watches import Watches
 from siteferry.whereabouts import directories
 
@@ -56,7 +57,7 @@ class LogSource:
     """The log of an FTP server."""
 
     def __init__(self, path: Path, root: Path, cache: Cache) -> None:
-        self._follower, self._cache = Follower(path), cache
+        self._follower, self._root, self._cache = Follower(path), root, cache
         # As it is configured, and as it is without symlinks: servers write the one or the other.
         self._roots = sorted({bytes(root), bytes(root.resolve())} - {b"/"})
 
@@ -70,12 +71,24 @@ class LogSource:
     def poll(self) -> Heard:
         """Read what was written to the log."""
         heard = Heard()
-        logged = {change for line in self._follower.lines() for change in parse(line)}
-        for change in logged:
+        logged = [change for line in self._follower.lines() for change in parse(line)]
+        if cut_short := _left_cut_short(logged):
+            mark(cut_short, self._root, self._roots, self._cache)
+        for change in set(logged):
             for path in directories(change, self._roots, self._cache.snapshot):
                 heard.add(path, written=change.written)
         heard.missed, self._follower.skipped = heard.missed or self._follower.skipped, False
         return heard
+
+
+def _left_cut_short(logged: Iterable[Logged]) -> list[Logged]:
+    """Give the uploads that were cut short and not made again since."""
+    found: dict[tuple[bytes, bytes], Logged] = {}
+    for change in logged:
+        found.pop((change.user, change.path), None)
+        if change.cut_short is not None:
+            found[change.user, change.path] = change
+    return list(found.values())
 
 
 class TreeSource:

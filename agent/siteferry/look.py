@@ -82,10 +82,13 @@ class Look:
 
     def _settled(self, tree: Tree) -> Callable[[bytes, FileState], bool]:
         """Judge, and remember what is to be looked at again."""
-        settling = self.settling(tree)
+        settling, cache = self.settling(tree), self._p.cache
         self.unsettled = {}
+        has_fragments = cache.has_fragments()
 
         def settled(path: bytes, state: FileState) -> bool:
+            if has_fragments and cache.is_fragment(path, state.text()):
+                return False  # until somebody writes it again
             left = settling.left(path, state)
             directory = path.rpartition(b"/")[0]
             if left <= 0:

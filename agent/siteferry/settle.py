@@ -41,7 +41,7 @@ class Settling:
         age = now - state.ctime_ns / 1e9
         if age >= 0 and not self._own_clock:
             return self._seconds - age
-        first = self._first_look(path, f"{state.inode} {state.size} {state.mtime_ns} {state.ctime_ns}", now)
+        first = self._first_look(path, state.text(), now)
         return self._seconds - (now - first)
 
 

@@ -39,6 +39,10 @@ class FileState(NamedTuple):
         """Take the state from a stat."""
         return cls(status.st_ino, status.st_size, clamp(status.st_mtime_ns), clamp(status.st_ctime_ns))
 
+    def text(self) -> str:
+        """Give it as a text, to be compared with others."""
+        return f"{self.inode} {self.size} {self.mtime_ns} {self.ctime_ns}"
+
 
 class Tree:
     """An open root. Use as a context manager."""

@@ -31,6 +31,21 @@ def directories(logged: Logged, roots: Sequence[bytes], snapshot: Snapshot) -> s
     return found or nearest
 
 
+def holder(logged: Logged, roots: Sequence[bytes], snapshot: Snapshot) -> tuple[bytes, bytes] | None:
+    """Give the one known directory that a logged file is in, and its name as logged; None: it may be several, or none.
+
+    A user who has a home beneath the root counts as confined to it: they cannot speak of others' files.
+    """
+    candidates = _candidates(logged, roots)
+    homes = [names for names in candidates[1:] if snapshot.directory_at(names[0]) is not None]
+    found = set[tuple[bytes, bytes]]()
+    for names in filter(None, homes or candidates):
+        depth, matching = _descend(names[:-1], snapshot, lossy=logged.lossy, only=True)
+        if depth == len(names) - 1:
+            found |= {(path, names[-1]) for path in matching}
+    return found.pop() if len(found) == 1 else None
+
+
 def _candidates(logged: Logged, roots: Sequence[bytes]) -> list[list[bytes]]:
     """Give the paths beneath the root, as names, that a logged one may be."""
     path = logged.path
@@ -39,14 +54,14 @@ def _candidates(logged: Logged, roots: Sequence[bytes]) -> list[list[bytes]]:
     paths = [path[len(root) :] for root in roots if path.startswith(root + b"/")]
     if not paths:
         paths = [path]
-        if logged.user not in (b"", b"-", b".", b"..") and b"/" not in logged.user:
+        if path.strip(b"/") and logged.user not in (b"", b"-", b".", b"..") and b"/" not in logged.user:
             paths.append(logged.user + b"/" + path)
     candidates = [[name for name in path.split(b"/") if name not in (b"", b".")] for path in paths]
     return [names for names in candidates if b".." not in names and len(names) <= MOST_COMPONENTS]
 
 
-def _descend(names: Sequence[bytes], snapshot: Snapshot, *, lossy: bool) -> tuple[int, set[bytes]]:
-    """Go down as far as directories are known; gives how far, and where that leads."""
+def _descend(names: Sequence[bytes], snapshot: Snapshot, *, lossy: bool, only: bool = False) -> tuple[int, set[bytes]]:
+    """Go down as far as directories are known; gives how far, and where that leads; `only` there, not above."""
     at = above = {b""} if snapshot.directory_at(b"") is not None else set[bytes]()
     for depth, name in enumerate(names):
         below = {path for parent in at for path in _children(parent, name, snapshot, lossy=lossy)}
@@ -54,7 +69,7 @@ def _descend(names: Sequence[bytes], snapshot: Snapshot, *, lossy: bool) -> tupl
             return depth, at
         above, at = at, set(sorted(below)[:MOST_MATCHES])
     # The whole of it is a known directory, which may be gone by now: then its parent shows it.
-    return len(names), at | above
+    return len(names), at if only else at | above
 
 
 def _children(parent: bytes, name: bytes, snapshot: Snapshot, *, lossy: bool) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Hints: with an hour between two cycles of a real daemon, what FTP users change is live without waiting for the next."""
+"""Hints: with an hour between two cycles of a real daemon, what changes is live without waiting for the next."""
 
 import json
 from pathlib import Path

@@ -7,7 +7,7 @@ import pytest
 from siteferry.cache import Cache
 from siteferry.ftp_log import LONGEST_LINE, Logged, may_be, parse
 from siteferry.snapshot import Snapshot
-from siteferry.whereabouts import MOST_MATCHES, directories
+from siteferry.whereabouts import MOST_MATCHES, directories, holder
 
 XFERLOG = b"Mon Nov  2 09:05:01 2026 1 192.0.2.7 1234 %s b _ %s r bob ftp 0 * %s"
 VSFTPD = b'Mon Nov  2 09:05:01 2026 [pid 7] [bob] %s: Client "192.0.2.7", "%s", 12 bytes, 3.45Kbyte/sec'
@@ -19,10 +19,14 @@ CLF = b'192.0.2.7 - bob [02/Nov/2026:09:05:01 +0100] "%s %s" 200 1234'
     [
         (XFERLOG % (b"/docs/my_file", b"i", b"c"), Logged(b"/docs/my_file", b"bob", lossy=True, written=True)),
         (XFERLOG % (b"/docs/a b", b"i", b"c"), Logged(b"/docs/a b", b"bob", lossy=True, written=True)),
-        (XFERLOG % (b"/a", b"i", b"i"), Logged(b"/a", b"bob", lossy=True, written=True, complete=False)),
+        (XFERLOG % (b"/a", b"i", b"i"), Logged(b"/a", b"bob", lossy=True, written=True, cut_short=1234)),
         (XFERLOG % (b"/a", b"d", b"c"), Logged(b"/a", b"bob", lossy=True, written=False)),
         (VSFTPD % (b"OK UPLOAD", b"/my file"), Logged(b"/my file", b"bob", lossy=True, written=True)),
-        (VSFTPD % (b"FAIL UPLOAD", b"/a"), Logged(b"/a", b"bob", lossy=True, written=True, complete=False)),
+        (VSFTPD % (b"FAIL UPLOAD", b"/a"), Logged(b"/a", b"bob", lossy=True, written=True, cut_short=12)),
+        (
+            VSFTPD.replace(b", 12 bytes", b"") % (b"FAIL UPLOAD", b"/a"),
+            Logged(b"/a", b"bob", lossy=True, written=True, cut_short=0),
+        ),
         (VSFTPD % (b"OK DELETE", b"/a"), Logged(b"/a", b"bob", lossy=True, written=False)),
         (VSFTPD % (b"OK MKDIR", b"/a"), Logged(b"/a", b"bob", lossy=True, written=False)),
         (CLF % (b"PUT", b"/srv/a%20%E4%5F"), Logged(b"/srv/a \xe4_", b"bob", lossy=False, written=True)),
@@ -133,3 +137,19 @@ def test_children_are_the_directories_right_beneath(snapshot: Snapshot) -> None:
     assert snapshot.children(b"docs", 99) == [b"deep"]
     assert snapshot.children(b"docs/deep", 99) == []
     assert snapshot.children(b"", 2) == [b"a", b"a\x01b"]
+
+
+def test_only_a_file_that_can_be_no_other_is_named(snapshot: Snapshot) -> None:
+    """For what a log says of one file: the one directory it can be in; a user with a home speaks of that alone."""
+
+    def held(path: bytes, user: bytes = b"eve", *, lossy: bool = False) -> tuple[bytes, bytes] | None:
+        return holder(Logged(path, user, lossy=lossy, written=True), [b"/srv/www"], snapshot)
+
+    assert held(b"/docs/a") == (b"docs", b"a")
+    assert held(b"/srv/www/docs/deep/a") == (b"docs/deep", b"a")
+    assert held(b"/docs/a", b"bob") == (b"bob/docs", b"a")
+    assert held(b"/docs/deep/a", b"bob") is None, "which bob's home does not have"
+    assert held(b"/a") == (b"", b"a")
+    assert held(b"/new/a") is None
+    assert held(b"/my_dir/a", lossy=True) is None, "of which there are two"
+    assert held(b"/") is None
