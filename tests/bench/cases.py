@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from tests.bench.daemon import idle, one_file
+from tests.bench.daemon import hinted, idle, one_file
 from tests.bench.handlers import renamed
 from tests.bench.tree import edit_tree
 from tests.bench.workbench import LIMIT, LIMIT_TWO, Rows, Tool, Workbench
@@ -65,5 +65,6 @@ CASES: Final[Mapping[str, Callable[[Workbench, int], Rows]]] = {
     "changed": changed,
     "daemon": idle,
     "one": one_file,
+    "hinted": hinted,
     "renamed": renamed,
 }

@@ -1,9 +1,11 @@
 """The daemon's cases: what a cycle without a change costs once it runs, and how soon one changed file is live."""
 
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.measure import cpu_seconds, descendants, proportional_bytes, resident_bytes
@@ -19,15 +21,19 @@ INTERVAL_SECONDS: Final = 1.0
 
 
 @contextmanager
-def _running(bench: Workbench) -> Iterator["_Daemon"]:
+def _running(bench: Workbench, configuration: Path | None = None, cycles: int = 3) -> Iterator["_Daemon"]:
     log = bench.folder / "daemon.log"
+    command = bench.site.command("run")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            bench.site.command("run"), env=bench.site.environment, stdout=output, stderr=subprocess.STDOUT
+            [*command[:-1], str(configuration)] if configuration else command,
+            env=bench.site.environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     daemon = _Daemon(bench, process)
     try:
-        daemon.wait_cycles(3)  # what the first looks leave behind for later ones is there
+        daemon.wait_cycles(cycles)  # what the first looks leave behind for later ones is there
         yield daemon
     finally:
         process.terminate()
@@ -124,6 +130,37 @@ def one_file(bench: Workbench, rounds: int) -> Rows:
             daemon.wait(lambda: bench.server.counts().requests["s3.PutObject"] > 0)
             live = time.perf_counter() - begun
             daemon.wait_cycles(2)
+            counts = bench.server.counts()
+            row = {"cpu": cpu_seconds(daemon.process.pid) - cpu, "wall": live, "requests": dict(counts.requests)}
+            rows.setdefault(bench.site.name, []).append(row | {"units": counts.units})
+    bench.at_par.intersection_update({bench.site.name})
+    return rows
+
+
+def hinted(bench: Workbench, rounds: int) -> Rows:
+    """`siteferry run` with an hour between cycles, one file is overwritten and the FTP server's log says so."""
+    bench.bring_to_par()
+    rows: Rows = {}
+    log, configuration = bench.folder / "xferlog", bench.folder / "hinted.toml"
+    log.touch()
+    text = bench.site.configuration.read_text()
+    configuration.write_text(
+        text.replace("interval = 1\n", "interval = 3600\n") + f'[hints]\ninotify = false\nlogs = ["{log}"]\n'
+    )
+    paths = sorted(name for name, _ in walk(bench.root))
+    with _running(bench, configuration, cycles=1) as daemon:
+        for turn in range(rounds):
+            path = bench.root / paths[(2 * turn + 1) * len(paths) // (2 * rounds)]
+            bench.server.reset()
+            cpu, before = cpu_seconds(daemon.process.pid), daemon.cycle()
+            body = b"hinted" + path.read_bytes()
+            begun = time.perf_counter()
+            path.write_bytes(body)
+            with log.open("ab") as out:
+                out.write(b"Mon Nov  2 09:05:01 2026 1 127.0.0.1 1 %s b _ i r www ftp 0 * c\n" % os.fsencode(path))
+            daemon.wait(lambda: bench.server.counts().requests["s3.PutObject"] > 0)
+            live = time.perf_counter() - begun
+            daemon.wait(lambda before=before: daemon.cycle() != before)  # type: ignore[misc]
             counts = bench.server.counts()
             row = {"cpu": cpu_seconds(daemon.process.pid) - cpu, "wall": live, "requests": dict(counts.requests)}
             rows.setdefault(bench.site.name, []).append(row | {"units": counts.units})

@@ -9,6 +9,7 @@ from siteferry_infra.sizes import SIZES
 from tests.bench.daemon import CYCLES, INTERVAL_SECONDS
 from tests.bench.handlers import HANDLERS
 from tests.bench.results import Result
+from tests.bench.site import SETTLE_SECONDS
 from tests.bench.workbench import LIMIT
 
 SITE: Final = "siteferry"
@@ -109,6 +110,11 @@ def _one(result: Result) -> Iterator[Goal]:
     yield Goal("one change: other requests", sum(requests.values()), 0)
 
 
+def _hinted(result: Result) -> Iterator[Goal]:
+    yield Goal("one hinted change: live after", result.median(SITE, "wall"), SETTLE_SECONDS + 2, " s")
+    yield Goal("one hinted change: CPU", result.median(SITE, "cpu"), 0.5, " s")
+
+
 def in_lambda(kind: JobKind, cpu: float) -> float:
     """Give the seconds that so many of CPU take in the handler's Lambda."""
     return cpu * MEGABYTES_OF_A_CPU / SIZES[kind].memory_mb
@@ -138,5 +144,6 @@ _JUDGES: Final[Mapping[str, Callable[[Result], Iterator[Goal]]]] = {
     "first": _first,
     "daemon": _daemon,
     "one": _one,
+    "hinted": _hinted,
     "renamed": _renamed,
 }

@@ -11,6 +11,7 @@ TITLES: Final = {
     "first": "First sync",
     "daemon": "A cycle of the daemon without a change",
     "one": "One file changed, beside a running daemon",
+    "hinted": "One file changed, and the FTP server's log says so, an hour before the next cycle",
     "renamed": "A directory renamed, all files in it, to the end of what the Lambdas do about it",
 }
 _HEADER: Final = ("", "CPU s", "of siteferry's", "wall s", "RSS MiB", "PSS MiB", "largest process", "requests")

@@ -49,6 +49,12 @@ def test_what_changed_is_published_and_nothing_else(bench: Workbench) -> None:
     assert 1 <= result.requests(SITE)["s3.PutObject"] <= FILES / 100
 
 
+def test_a_hinted_file_is_published_by_a_look_at_its_directory(bench: Workbench) -> None:
+    """One line in the FTP server's log brings one PUT and one leaf commit, long before the next cycle."""
+    requests = run_case(bench, "hinted", 1).requests(SITE)
+    assert requests["s3.PutObject"] == requests["dynamodb.TransactWriteItems"] == 1
+
+
 def test_a_renamed_directory_is_followed_to_the_end_of_all_jobs(bench: Workbench) -> None:
     """Every file is put once under its new name; the real handlers clear each old key and make each page."""
     files = len(list(walk(bench.root)))

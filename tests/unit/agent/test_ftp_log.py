@@ -37,6 +37,40 @@ def test_a_change_is_read(line: bytes, found: Logged) -> None:
     assert parse(line) == (found,)
 
 
+AT = b"Mon Nov 23 06:09:31 2026 "
+WRITTEN = (
+    (AT + b"1 127.0.0.1 5 /my_dir/n?me_b?_%.txt b _ i g www ftp 0 * c", b"/my_dir/n?me_b?_%.txt", None),
+    (AT + b"1 127.0.0.1 1000 /my_dir/cut_short b _ i g www ftp 0 * i", b"/my_dir/cut_short", 1000),
+    (
+        AT + b'[pid 7] [www] OK UPLOAD: Client "127.0.0.1", "/my dir/n?me b?_%.txt", 5 bytes, 12.15Kbyte/sec',
+        b"/my dir/n?me b?_%.txt",
+        None,
+    ),
+    (
+        AT + b'[pid 7] [www] FAIL UPLOAD: Client "127.0.0.1", "/my dir/cut short", 1000 bytes, 3.25Kbyte/sec',
+        b"/my dir/cut short",
+        1000,
+    ),
+    (AT + b"0 127.0.0.1 5 /srv/www/my_dir/n_me_b_%.txt b _ i r www ftp 0 * c", b"/srv/www/my_dir/n_me_b_%.txt", None),
+    (AT + b"0 127.0.0.1 5 /srv/www/my_dir/new_name b _ d r www ftp 0 * c", b"/srv/www/my_dir/new_name", None),
+    (AT + b"0 127.0.0.1 1000 /srv/www/my_dir/cut_short b _ i r www ftp 0 * i", b"/srv/www/my_dir/cut_short", 1000),
+    (
+        b'127.0.0.1 - www [23/Nov/2026:06:09:47 -0000] "PUT /srv/www/my%20dir/n%E4me%20b__%25.txt" 200 5',
+        b"/srv/www/my dir/n\xe4me b__%.txt",
+        None,
+    ),
+    (AT + b"0 127.0.0.1 5 /srv/www/my_dir/n\xe4me_b.txt b _ i r www ftp 1 * c", b"/srv/www/my_dir/n\xe4me_b.txt", None),
+)
+"""Lines as vsftpd 3.0.3 (both formats), ProFTPD 1.3.8 and Pure-FTPd 1.0.50 (both formats) wrote them."""
+
+
+@pytest.mark.parametrize(("line", "path", "cut_short"), WRITTEN)
+def test_what_servers_write_is_read(line: bytes, path: bytes, cut_short: int | None) -> None:
+    """Each server's lines give the path as it has it, and whether the upload was cut short where it tells."""
+    (found,) = parse(line)
+    assert (found.path, found.user, found.cut_short) == (path, b"www", cut_short)
+
+
 def test_a_rename_is_two_changes() -> None:
     """One line of vsftpd tells both names in a text; where it left and where it came are looked at."""
     found = parse(VSFTPD % (b"OK RENAME", b"/old place/a /new place/a"))
