@@ -50,6 +50,7 @@ MUTATIONS: Final[Mapping[str, Mutation]] = {
     "earlier-rules": guards.earlier_rules,
     "brake": guards.brake,
     "hold": guards.hold,
+    "hinted-whole": guards.hinted_whole,
 }
 
 HARMLESS_AT_REST: Final[Mapping[str, str]] = {
@@ -110,5 +111,6 @@ FAMILIES_OF: Final[Mapping[str, str]] = {
     "earlier-rules": "crash under new header rules",
     "brake": "much is gone",
     "hold": "unmounted",
+    "hinted-whole": "",
 }
 """The family of schedules that misses a clause soonest."""

@@ -7,6 +7,8 @@ import siteferry.look
 from siteferry.compare import Braked, Comparer
 from siteferry.head import Applied
 from siteferry.lease import Control
+from siteferry.snapshot import Snapshot
+from siteferry.sync import Site
 from tests.simulation.mutations.patches import Patches
 
 
@@ -38,3 +40,21 @@ def own_lease() -> Patches:
         return lease is None or lease.owner == self._owner
 
     return [patch.object(Control, "takes_at_once", property(takes_at_once))]
+
+
+def hinted_whole() -> Patches:
+    """A run over hinted directories takes the snapshot for the whole tree, whatever it has."""
+    real, is_whole = Site._sync, Snapshot.is_whole
+    hinted = [False]
+
+    def sync(self: Site, directories: Any) -> Any:
+        hinted[0] = directories is not None
+        try:
+            return real(self, directories)
+        finally:
+            hinted[0] = False
+
+    return [
+        patch.object(Site, "_sync", sync),
+        patch.object(Snapshot, "is_whole", lambda self: hinted[0] or is_whole(self)),
+    ]
