@@ -4,12 +4,14 @@ Each look is an ordinary run over a few directories. The full cycle stays the tr
 wrong about and what fails in here, it finds.
 """
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 from siteferry.clock import HostClock
 from siteferry.config import Config
-from siteferry.hints import Agenda, Source
+from siteferry.hints import Agenda, Heard, Source
 from siteferry.report import Summary
 from siteferry.sync import Site
 
@@ -34,9 +36,8 @@ class Between:
 
     def begin_cycle(self) -> None:
         """A full cycle begins, which looks at everything that is hinted at so far."""
-        for source in self._sources:
-            source.refresh()  # before the look: what happens from now on is heard
-            source.poll()
+        self._refresh()  # before the look: what happens from now on is heard
+        self._listen(self._clock.elapsed())
         self._agenda.clear()
         self._missed = False
 
@@ -71,15 +72,23 @@ class Between:
         return None
 
     def _listen(self, now: float) -> None:
-        settled = now + self._config.settle + SLACK_SECONDS
         for source in self._sources:
-            heard = source.poll()
-            for path in heard.at_once:
-                self._agenda.add(path, now)
-            for path in heard.written:
-                self._agenda.add(path, settled)
-            self._missed = self._missed or heard.missed
+            with suppress(sqlite3.DatabaseError):
+                self._take_up(source.poll(), now)
         self._missed = self._missed or self._agenda.overflowed
+
+    def _take_up(self, heard: Heard, now: float) -> None:
+        settled = now + self._config.settle + SLACK_SECONDS
+        for path in heard.at_once:
+            self._agenda.add(path, now)
+        for path in heard.written:
+            self._agenda.add(path, settled)
+        self._missed = self._missed or heard.missed
+
+    def _refresh(self) -> None:
+        for source in self._sources:
+            with suppress(sqlite3.DatabaseError):  # a damaged cache: the next full cycle makes it anew
+                source.refresh()
 
     def _rest(self, begun: float | None = None) -> None:
         now = self._clock.elapsed()
@@ -90,5 +99,4 @@ class Between:
         now = self._clock.elapsed()
         for path, left in self._site.unsettled.items():
             self._agenda.add(path, now + left + SLACK_SECONDS)
-        for source in self._sources:
-            source.refresh()
+        self._refresh()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from siteferry.asked import path_asked
+from siteferry.compare import CUT_SHORT
 from siteferry.delivery import Delivery, Target, Wanted, header_lines, when
 from siteferry.explained import Explanation, Outcome, State, Step, note, well, wrong
 from siteferry.head import Head
@@ -62,10 +63,12 @@ class Explainer:
         return self._explanation(subject, target, steps)
 
     def _seconds_left(self, tree: Tree, file: Subject) -> float:
-        """Give the seconds until a file that is to be published counts as written; 0: it does."""
+        """Give the seconds until a file that is to be published counts as written; 0: it does; inf: not by itself."""
         if not file.published or file.place.kind is not Kind.FILE or not self._subjects.change(file):
             return 0.0
         assert file.place.state
+        if self._p.cache.is_fragment(file.path, file.place.state.text()):
+            return math.inf
         return max(self._look.settling(tree).left(file.path, file.place.state), 0.0)
 
     # ---- the steps
@@ -117,7 +120,7 @@ class Explainer:
             "headers": headers,
             "header_rule": rule.match if rule else None,
             "settle": p.config.settle,
-            "settled_in": round(left, 1),
+            "settled_in": round(left, 1) if left < math.inf else None,
         }
         at = printable(rules.at)
         if rules.glob:
@@ -133,6 +136,9 @@ class Explainer:
         details += [f"header rule {printable(rule.match)}"] if rule and file.place.kind is Kind.FILE else []
         if left:
             stays = "; its published version stays" if key and self._subjects.entry(key) else ""
+            if left == math.inf:
+                why, _, remedy = CUT_SHORT.partition(": ")
+                return wrong(f"{why}{stays}", remedy, details, facts)
             text = f"still being written, or just now: published once its ctime is {p.config.settle:g} s old"
             return wrong(f"{text}{stays}", f"wait {math.ceil(left)} s, and for the next run", details, facts)
         if target is not None and target.source:

@@ -134,7 +134,7 @@ class Look:
             self._brake(plan, comparison, head, summary, None, brake_of_a_part(p.config.brake), look_only=look_only)
         if other := self.changed_headers(head):
             comparer.plan_headers(self._with_other_headers(head, other), plan)
-        for problem in comparison.unreadable:
+        for problem in comparison.unreadable if hinted is None else ():  # a full look says so, once a cycle
             summary.fail(problem.path, problem.reason)
             if not look_only:
                 p.reporter.failed(problem.path, problem.reason)

@@ -20,7 +20,7 @@ from siteferry.explain_report import document, lines
 from siteferry.explained import Explanation, Outcome, State
 from siteferry.ports import QueueCounts, Visit
 from siteferry.status import record
-from siteferry.tree import Tree
+from siteferry.tree import FileState, Tree
 from siteferry_contract.copy_rules import CopyRule
 from siteferry_contract.descriptor import HeaderRule
 from siteferry_contract.job import JobKind
@@ -256,6 +256,19 @@ def test_a_published_file_that_is_being_written(operator: Operator) -> None:
     found = operator.asks("d.txt")
     assert judged(found) == (Outcome.NOT_LIVE, "rules")
     assert "its published version stays" in found.reason
+
+
+def test_a_file_whose_upload_was_cut_short(operator: Operator) -> None:
+    """No wait helps: its published version stays until somebody uploads it again."""
+    operator.world.write("d.txt", b"frag")
+    with operator.world.agent() as site:
+        state = FileState.of((operator.world.root / "d.txt").stat())
+        site.parts.cache.add_fragment(b"d.txt", state.text())
+    found = operator.asks("d.txt")
+    assert judged(found) == (Outcome.NOT_LIVE, "rules")
+    assert "cut short" in found.reason
+    assert "upload it again" in found.remedy
+    assert json.loads(document(found))["steps"]["rules"]["settled_in"] is None
 
 
 def test_a_new_file_that_waits_for_a_run(operator: Operator) -> None:

@@ -1,5 +1,7 @@
 """Hints: a look at a few directories is an ordinary run over a part, and nothing that it says or does is the whole."""
 
+import errno
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -330,6 +332,44 @@ def test_a_hinted_run_that_fails_is_left_to_full_cycles(world: World) -> None:
     assert "recovered an unfinished run" in run(world, clock, [told])
     world.handle()
     world.check()
+
+
+def test_a_source_that_finds_the_cache_damaged_is_passed_over(world: World) -> None:
+    """The cycle that makes the cache anew is not kept from its time."""
+    world.config = replace(world.config, interval=60.0)
+    world.write("a")
+
+    class Damaged(Told):
+        def refresh(self) -> None:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+        def poll(self) -> Heard:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    clock = Clock(world, 100)
+    clock.plans = [(20, lambda: world.write("b"))]
+    run(world, clock, [Damaged()])
+    assert set(world.objects.published()) == {"a", "b"}
+
+
+def test_hinted_looks_leave_complaints_to_full_ones(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that cannot be read is told of once a cycle, however often a user makes hints at it."""
+    world.write("docs/a")
+    world.settle()
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    world.write("docs/a", b"changed")
+    with world.agent() as site:
+        site.sync()
+        monkeypatch.setattr("siteferry.tree.open_directory", refuse)
+        world.out.truncate(0)
+        assert site.sync([b"docs"]).failed == 0
+        assert "FAILED" not in world.out.getvalue()
+        world.write("docs/a", b"changed again")
+        assert site.sync().failed == 1
+    assert "FAILED docs" in world.out.getvalue()
 
 
 # ---- sources
