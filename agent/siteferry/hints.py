@@ -4,6 +4,7 @@ They come from what FTP users do and are believed in nothing. Each is the path o
 their number is bounded, and all that one can bring about is a look.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,10 @@ from siteferry.whereabouts import directories
 
 MOST_DIRECTORIES: Final = 1_000
 """That wait to be looked at. Where more changed, a full cycle is made earlier."""
+RESOLVE_SECONDS: Final = 0.25
+"""For which paths of a log are looked up between two waits: users may make long ones that resemble many."""
+MOST_CUT_SHORT: Final = 100
+"""Uploads that are looked up between two waits."""
 
 
 @dataclass(slots=True)
@@ -73,8 +78,12 @@ class LogSource:
         heard = Heard()
         logged = [change for line in self._follower.lines() for change in parse(line)]
         if cut_short := _left_cut_short(logged):
-            mark(cut_short, self._root, self._roots, self._cache)
+            mark(cut_short[:MOST_CUT_SHORT], self._root, self._roots, self._cache)
+        ends = time.monotonic() + RESOLVE_SECONDS
         for change in set(logged):
+            if time.monotonic() > ends:
+                heard.missed = True
+                break
             for path in directories(change, self._roots, self._cache.snapshot):
                 heard.add(path, written=change.written)
         heard.missed, self._follower.skipped = heard.missed or self._follower.skipped, False

@@ -11,9 +11,9 @@ from siteferry.ftp_log import Logged, may_be
 from siteferry.names import join_path
 from siteferry.snapshot import Snapshot
 
-MOST_MATCHES: Final = 8
+MOST_MATCHES: Final = 4
 """Directories that a lossy name may stand for."""
-MOST_SIBLINGS: Final = 1_000
+MOST_SIBLINGS: Final = 500
 """That are compared with a lossy name."""
 MOST_COMPONENTS: Final = 100
 

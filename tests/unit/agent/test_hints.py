@@ -424,6 +424,20 @@ def test_a_log_hints_at_known_directories(world: World) -> None:
         source.close()
 
 
+def test_a_log_that_takes_long_to_look_up_is_left_to_a_full_cycle(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The agent's time is not the users': what is left after a moment is only said to be more."""
+    monkeypatch.setattr("siteferry.hints.RESOLVE_SECONDS", -1.0)
+    with world.agent() as site:
+        site.sync()
+        source = LogSource(world.base / "log", world.root, site.parts.cache)
+        (world.base / "log").write_bytes(b"Mon Nov  2 09:05:01 2026 1 192.0.2.7 1 /a b _ i r bob ftp 0 * c\n")
+        assert source.poll() == Heard(missed=True)
+        assert source.poll() == Heard()
+        source.close()
+
+
 def test_sources_are_what_is_configured(world: World, tmp_path: Path) -> None:
     """Logs that are not there and a tree that is not known yet are no obstacle."""
     config = replace(world.config, hints=Hints(logs=(tmp_path / "no log",)))
