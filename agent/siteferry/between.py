@@ -61,6 +61,7 @@ class Between:
                 return None
             if now >= self._rest_until and (due := self._agenda.take(now)):
                 self._site.tenancy.acquire()
+                self._site.parts.reporter.looking(due)
                 summary = self._site.sync(due)
                 self._rest(now)
                 self._take_over()

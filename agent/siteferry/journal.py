@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import IO, Final
 
 from siteferry.lines import Line, journal_line, json_line
@@ -59,11 +59,13 @@ class DaemonReporter(PlainReporter):
             self._vitals.broken()
             self._manager.status(text)
 
-    def looking(self) -> None:
-        """A cycle begins."""
+    def looking(self, hinted: Collection[bytes] | None = None) -> None:
+        """A cycle begins, or a look between two."""
+        self._vitals.looking(hinted)
+        if hinted is not None:
+            return
         if trouble := self._vitals.take_news():
             self.note(trouble)
-        self._vitals.looking()
         self._manager.status("looking for changes" + self._last_cycle)
 
     def planned(self, totals: Totals) -> None:
@@ -87,7 +89,7 @@ class DaemonReporter(PlainReporter):
     def published(self, change: Change, *, uploaded: bool) -> None:
         """Print and count it."""
         super().published(change, uploaded=uploaded)
-        self._vitals.published(uploaded=uploaded)
+        self._vitals.published(change.full_path, uploaded=uploaded)
 
     def failed(self, path: bytes, reason: str) -> None:
         """Print and count it."""

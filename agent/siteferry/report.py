@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, field
 from typing import IO, Any, Final, Protocol
 
@@ -109,8 +110,8 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Something worth a line."""
 
-    def looking(self) -> None:
-        """A daemon's cycle begins."""
+    def looking(self, hinted: Collection[bytes] | None = None) -> None:
+        """A daemon's cycle begins; or, between two, a look at those directories alone."""
 
     def planned(self, totals: Totals) -> None:
         """The plan is complete, and not empty."""
@@ -152,7 +153,7 @@ class PlainReporter:
         """Print it."""
         self._say(Line(_EVENTS.get(text.partition(":")[0], "note"), text))
 
-    def looking(self) -> None:
+    def looking(self, hinted: Collection[bytes] | None = None) -> None:
         """Say nothing."""
 
     def opened(self, run: int) -> None:
@@ -268,7 +269,7 @@ class JsonReporter:
         """Keep it to standard error."""
         print(text, file=sys.stderr)
 
-    def looking(self) -> None:
+    def looking(self, hinted: Collection[bytes] | None = None) -> None:
         """Say nothing."""
 
     def opened(self, run: int) -> None:

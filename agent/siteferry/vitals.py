@@ -1,7 +1,7 @@
 """How a daemon does, in figures: what its heartbeats say. No I/O."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,6 +53,8 @@ class Vitals:
         """Since when what the last complete cycle left is unpublished, by path."""
         self._found: dict[bytes, float] = {}
         """The same for the cycle that is going on."""
+        self._hinted: frozenset[bytes] = frozenset()
+        """Directories that the look that is going on is at; none: all."""
         self._rest: float | None = None
         """Since when there is more than is followed."""
         self._published = self._failed = self._deferred = self._held = self._held_by_audit = 0
@@ -61,10 +63,13 @@ class Vitals:
 
     # ---- what the daemon tells
 
-    def looking(self) -> None:
-        """A cycle begins."""
+    def looking(self, hinted: Collection[bytes] | None = None) -> None:
+        """A cycle begins; or a look at some directories, which says nothing of the others."""
         with self._lock:
-            self._begun, self._found, self._rest = self._now(), {}, None
+            self._begun, self._found = self._now(), {}
+            self._hinted = frozenset(hinted or ())
+            if hinted is None:
+                self._rest = None
 
     def planned(self, totals: Totals) -> None:
         """The changes that a run is about to make are known."""
@@ -72,10 +77,11 @@ class Vitals:
             since = self._since(None if totals.oldest_ns is None else totals.oldest_ns / _NANO)
             self._pending = since if self._pending is None else min(self._pending, since)
 
-    def published(self, *, uploaded: bool) -> None:
+    def published(self, path: bytes, *, uploaded: bool) -> None:
         """A file is in bucket and index."""
         with self._lock:
             self._published += uploaded
+            self._left.pop(path, None)
 
     def failed(self, path: bytes) -> None:
         """A file could not be published, or a directory not read."""
@@ -91,12 +97,18 @@ class Vitals:
     def finished(self, summary: Summary) -> None:
         """The cycle is over."""
         with self._lock:
-            if summary.closed and not summary.stopped:
+            done = summary.closed and not summary.stopped
+            if done and summary.hinted:
+                elsewhere = {path: since for path, since in self._left.items() if not self._is_hinted(path)}
+                self._pending, self._left = None, elsewhere | self._found
+            elif done:
                 self._looked = self._looked if self._begun is None else self._begun
                 self._pending, self._left = None, self._found
             elif self._pending is None:
                 self._pending = self._looked
             self._begun, self._found = None, {}
+            if summary.hinted:
+                return
             self._deferred = summary.deferred
             # A hold of directories alone is one, too.
             held = max(summary.held, 1 if summary.hold_reason else 0)
@@ -145,6 +157,9 @@ class Vitals:
         """Have the daemon say something when its next cycle begins."""
         with self._lock:
             self._news = news
+
+    def _is_hinted(self, path: bytes) -> bool:
+        return path.rpartition(b"/")[0] in self._hinted
 
     def _leave(self, path: bytes, changed: float | None) -> None:
         since = self._left.get(path)

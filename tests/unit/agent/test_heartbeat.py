@@ -102,6 +102,35 @@ def test_a_ctime_that_cannot_be_the_change_does_not_count(
     assert vitals.figures().oldest_seconds == pytest.approx(age)
 
 
+def test_a_hinted_look_settles_what_it_is_about_alone(vitals: Vitals, time: Time) -> None:
+    """What a cycle left is over once it is published or gone; what was left elsewhere, and the gauges, stay."""
+    vitals.looking()
+    for path in (b"here/late", b"here/gone", b"there/late"):
+        vitals.left_over(path, state(time.now - 30))
+    vitals.finished(Summary(deferred=3, held=2))
+    time.now += 10
+    vitals.looking([b"here"])
+    vitals.published(b"here/late", uploaded=True)
+    vitals.finished(Summary(run=1, hinted=True))
+    figures = vitals.figures()
+    assert (figures.deferred, figures.held, figures.oldest_seconds) == (3, 2, pytest.approx(40))
+    vitals.looking([b"there"])
+    vitals.finished(Summary(hinted=True))
+    assert vitals.figures().oldest_seconds == 0
+
+
+def test_what_a_hinted_look_leaves_ages(vitals: Vitals, time: Time) -> None:
+    """A file that it found, and could not publish, is unpublished from then on; so is all after one that failed."""
+    vitals.looking([b"here"])
+    vitals.left_over(b"here/new", state(time.now))
+    vitals.finished(Summary(hinted=True))
+    time.now += 50
+    assert vitals.figures().oldest_seconds == pytest.approx(50)
+    vitals.looking([b"there"])
+    vitals.broken()
+    assert vitals.figures().oldest_seconds == pytest.approx(110)
+
+
 def test_what_changed_while_no_daemon_ran_is_as_old_as_it_is(time: Time) -> None:
     """After a stop, the last cycle of the daemon before is the limit."""
     vitals = Vitals(time, looked=time.now - 86_400)
@@ -180,12 +209,12 @@ def test_a_cycle_that_hangs_is_seen(vitals: Vitals, time: Time) -> None:
 def test_counts_are_told_once_and_lost_never(vitals: Vitals) -> None:
     """What was counted stays until a heartbeat with it is delivered; what came meanwhile is in the next one."""
     vitals.looking()
-    vitals.published(uploaded=True)
-    vitals.published(uploaded=False)
+    vitals.published(b"a", uploaded=True)
+    vitals.published(b"a", uploaded=False)
     vitals.failed(b"a")
     first = vitals.figures()
     assert (first.published, first.failed) == (1, 1)
-    vitals.published(uploaded=True)
+    vitals.published(b"a", uploaded=True)
     assert vitals.figures().published == 2
     vitals.delivered(first)
     assert (vitals.figures().published, vitals.figures().failed) == (1, 0)
@@ -253,7 +282,7 @@ def test_what_cannot_be_delivered_is_told_once_and_comes_later(vitals: Vitals, e
     reporter = DaemonReporter("www", Manager(), out, vitals=vitals)
     heart, cloud.error = beating(vitals, cloud), error
     for _ in range(3):
-        vitals.published(uploaded=True)
+        vitals.published(b"a", uploaded=True)
         heart.beat()
         reporter.looking()
     cloud.error = None
@@ -277,7 +306,7 @@ def test_a_heartbeat_that_hangs_keeps_no_daemon_from_its_end(vitals: Vitals) -> 
 
     with beating(vitals, Hanging()):
         assert begun.wait(30)
-        vitals.published(uploaded=True)
+        vitals.published(b"a", uploaded=True)
         cycle(vitals)
     assert not let_go.is_set()
     let_go.set()
