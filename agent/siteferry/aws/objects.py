@@ -7,9 +7,9 @@ from typing import Any, Final, cast
 
 import obstore
 from botocore.exceptions import BotoCoreError, ClientError
-from obstore.auth.boto3 import Boto3CredentialProvider
 from obstore.store import S3Store
 
+from siteferry.aws.credentials import ObstoreCredentials
 from siteferry.aws.session import Session, error_code, explain, explained
 from siteferry.checksum import crc64nvme
 from siteferry.errors import (
@@ -26,8 +26,6 @@ from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.errors import ContractError
 from siteferry_contract.objects import format_crc64nvme, parse_crc64nvme
 
-CREDENTIALS_TTL: Final = timedelta(minutes=9)
-"""obstore asks again after this; boto3 refreshes a role's credentials 10 minutes or more before they end."""
 PART_BYTES: Final = 8 * 1024 * 1024
 MAX_PARTS: Final = 9_000
 """Of the 10,000 that S3 takes."""
@@ -83,6 +81,7 @@ class S3Objects:
         config: dict[str, Any] = {"region": descriptor.region, "checksum_algorithm": "CRC64NVME"}
         if session.config.endpoint_url:
             config["endpoint"] = session.config.endpoint_url
+        credentials = ObstoreCredentials(session.credentials())
         try:
             self._store, self._part_store = (
                 S3Store(
@@ -90,7 +89,7 @@ class S3Objects:
                     client_options=cast("Any", options),
                     # No try begins after retry_timeout, and each ends within timeout: together, request_seconds.
                     retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=request_seconds / 2)},
-                    credential_provider=Boto3CredentialProvider(session.boto, ttl=CREDENTIALS_TTL),
+                    credential_provider=cast("Any", credentials),
                     **config,
                 )
                 for retries in (0, PART_RETRIES)

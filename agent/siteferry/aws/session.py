@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from botocore.config import Config as BotoConfig
+from botocore.credentials import Credentials
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -66,12 +67,17 @@ class Session:
 
     def check_credentials(self) -> None:
         """Raise AccessError if the chain gives none."""
+        self.credentials()
+
+    def credentials(self) -> Credentials:
+        """Give what the chain finds, which renews itself; raises AccessError if it finds none."""
         try:
             found = self.boto.get_credentials()
         except BotoCoreError as error:
             raise AccessError(f"AWS credentials: {error}", _CREDENTIALS) from None
         if found is None:
             raise AccessError("there are no AWS credentials", _CREDENTIALS)
+        return found
 
     def root_certificate(self) -> bytes | None:
         """Give the CA bundle that clients other than boto3 must trust."""
