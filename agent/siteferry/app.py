@@ -6,14 +6,20 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any, Final
 
 from siteferry.cache import Cache
 from siteferry.carry import request_seconds
+from siteferry.check import Finding
 from siteferry.clock import HostClock
+from siteferry.cloud_status import look
 from siteferry.config import Config
+from siteferry.errors import SiteferryError
 from siteferry.heartbeat import REQUEST_SECONDS, Heartbeat, Metrics
 from siteferry.parts import Services
+from siteferry.pause import PauseWatch
 from siteferry.ports import DescriptorSource, ObjectStore, QueueLook
+from siteferry.progress import ProgressReporter
 from siteferry.redrive import DeadLetters
 from siteferry.report import Reporter
 from siteferry.state import StateDirectory
@@ -21,6 +27,9 @@ from siteferry.sync import Site
 from siteferry.vitals import Vitals
 from siteferry.watched import WatchedIndex, WatchedObjects, WatchedQueues
 from siteferry_contract.descriptor import Descriptor
+
+LOOK_SECONDS: Final = 6.0
+"""For a request, all its tries included, that a person waits for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,29 @@ def open_queue_look(config: Config, descriptor: Descriptor) -> QueueLook:
     from siteferry.aws.session import Session  # noqa: PLC0415
 
     return SqsQueueLook(Session(config.aws, request_seconds(config.lease)), descriptor)
+
+
+def look_at_cloud(config: Config) -> dict[str, Any]:
+    """Count the site's jobs and read its alarms, in a few seconds; says why if that cannot be."""
+    from siteferry.aws.alarms import CloudWatchAlarms  # noqa: PLC0415
+    from siteferry.aws.descriptor import SsmDescriptor  # noqa: PLC0415
+    from siteferry.aws.queues import SqsQueueLook  # noqa: PLC0415
+    from siteferry.aws.session import Session  # noqa: PLC0415
+
+    try:
+        session = Session(config.aws, LOOK_SECONDS)
+        session.check_credentials()
+        descriptor = SsmDescriptor(session, config.site).read()
+        return look(SqsQueueLook(session, descriptor), CloudWatchAlarms(session, config.site))
+    except SiteferryError as error:
+        return {"unreached": str(error)}
+
+
+def check_cloud(config: Config) -> Iterator[Finding]:
+    """Try what the agent needs of AWS, so that nothing comes of it."""
+    from siteferry.aws.check import check_aws  # noqa: PLC0415
+
+    return check_aws(config)
 
 
 @contextmanager
@@ -96,7 +128,10 @@ def open_site(config: Config, reporter: Reporter, clock: HostClock, *, to_look: 
                 executor=executor,
                 progress=clock.progress,
             )
-            site = Site(config, descriptor, services, state, reporter, clock.is_called, cache)
+            paused = PauseWatch(lambda: state.pause(clock.now()))
+            stopping = clock.is_called if to_look else lambda: clock.is_called() or paused()
+            heard = reporter if to_look else ProgressReporter(reporter, state, clock)
+            site = Site(config, descriptor, services, state, heard, stopping, cache)
             try:
                 yield OpenSite(site, descriptor, source, state)
             finally:

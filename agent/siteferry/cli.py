@@ -32,7 +32,7 @@ _EPILOG: Final = """\
 exit codes:
   0   done                              66  the root is not there
   1   not all is done                   69  AWS cannot be reached; nothing is lost
-  3   deletes are held (see approve)    75  another sync of this site is running
+  3   deletes are held (see approve)    75  another sync runs, or the site is paused
   64  wrong usage                       77  no credentials, or not enough of them
   70  the index is damaged              78  wrong configuration
   74  the state directory cannot be used
@@ -88,6 +88,40 @@ _ADOPT_HELP: Final = """
 For a first run on a bucket that another tool filled (`aws s3 sync`, say). An object of the same size as its file, and
 not older, counts as published and is not uploaded; everything else is. Nothing is deleted, and headers of what is
 adopted stay as they are. Look at --dry-run first.
+"""
+_CHECK_HELP: Final = """
+
+Looks at, in this order: the configuration; the state directory; the root and whose clock its times are by; the
+credentials, this host's clock against AWS's; the descriptor; that the bucket keeps versions; each permission that the
+agent needs, tried so that nothing comes of it; index, dead letters. Each line is ok, or says what to do.
+
+  ok    it is as it should be
+  warn  the agent works, but look at it
+  FAIL  the agent needs it; the first of them gives the exit code, as `siteferry --help` lists them
+  -     it cannot be told without an effect, or as long as something before it fails
+
+Nothing is changed, and a daemon may be running. Run it as the agent's user, with its credentials:
+
+  sudo -u siteferry siteferry check --config /etc/siteferry/www.toml
+"""
+_STATUS_HELP: Final = """
+
+From the state directory at once: what the agent does, how the last run went, what is held, paused, not published.
+Then, if AWS answers within 3 seconds: how many jobs wait, dead letters, alarms. --local leaves AWS out.
+
+  siteferry status --watch     again every 2 seconds, until Ctrl-C; where no terminal is, whenever it changed
+  siteferry status --json      one document; with --watch, one a line
+"""
+_PAUSE_HELP: Final = """
+
+A run that is going on ends between two files; what it published stays, the next one goes on. The daemon keeps running
+and keeps the site's lease, so that no other agent publishes it either; it looks every `interval` seconds whether the
+pause is over. It survives restarts. `siteferry sync`, `adopt` and `audit --repair` refuse meanwhile (exit code 75);
+what only looks works. What was published before is still being made true: copies, deletes, pages, invalidations.
+
+  siteferry pause the new menu is not approved yet
+  siteferry pause --for 2h moving the disks
+  siteferry resume
 """
 
 
@@ -149,8 +183,18 @@ def _parser() -> argparse.ArgumentParser:
     run = add("run", "publishing", "Keep the site up to date, until SIGTERM; what systemd starts.")
     run.add_argument("--quiet", action="store_true", help="print no line for a file that went well")
     _add_overrides(run)
-    status = add("status", "host", "Show how the last run went, from this host alone.")
+    check = add("check", "checking", "Say whether everything is as the agent needs it, and what to do.", _CHECK_HELP)
+    check.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+    status = add("status", "host", "Show what the agent does, and how the last run went.", _STATUS_HELP)
+    status.add_argument("--watch", action="store_true", help="show it again every 2 seconds, until Ctrl-C")
+    status.add_argument("--local", action="store_true", help="only what this host knows; ask AWS for nothing")
     status.add_argument("--json", action="store_true", help="print JSON")
+    pause = add("pause", "host", "Publish nothing from this host until it is resumed.", _PAUSE_HELP)
+    pause.add_argument(
+        "--for", dest="duration", metavar="DURATION", help="end by itself after this: 30m, 2h, 1d (default: `resume`)"
+    )
+    pause.add_argument("reason", nargs="*", metavar="REASON", help="for those who wonder; `status` shows it")
+    add("resume", "host", "End a pause.")
     add("approve", "host", "Let the next run make the deletes that the last one held, once.")
     explain = add("explain", "looking", "Say why a file is not live: its way from disk to CDN.", _EXPLAIN_HELP)
     explain.add_argument("path", metavar="PATH", help="a path beneath the root, or a URL of the site")

@@ -8,6 +8,7 @@ SiteferryError            ends the command; has an exit code and says what to do
 ├── UnavailableError      AWS cannot be reached, or answers with an error of its own
 ├── StateError            the state directory cannot be used
 ├── BusyError             another sync is running
+├── PausedError           somebody paused the site on this host
 ├── LeaseLostError        another agent took the site over
 └── IndexDamagedError     the index cannot be read, or is not what the head says
 StoreError                one request about one object
@@ -89,6 +90,13 @@ class StateError(SiteferryError):
 
 class BusyError(SiteferryError):
     """Another sync of this site is running."""
+
+    exit = Exit.BUSY
+    retryable = True
+
+
+class PausedError(SiteferryError):
+    """The site is paused on this host."""
 
     exit = Exit.BUSY
     retryable = True

@@ -12,6 +12,7 @@ from siteferry.head import Head
 from siteferry.look import Look
 from siteferry.names import printable
 from siteferry.parts import Parts
+from siteferry.pause import Pause
 from siteferry.place import Kind, look_at
 from siteferry.plan_report import human_size
 from siteferry.ports import Cdn, QueueLook
@@ -236,6 +237,8 @@ class Explainer:
         return "", self._next_run("deletes")
 
     def _next_run(self, word: str = "publishes") -> str:
+        if pause := self._status.get("pause"):
+            return f"{Pause(**pause).describe()}; `siteferry resume` ends it"
         if error := self._status.get("error"):
             remedy = self._status.get("remedy")
             return f"the last cycle failed: {printable(str(error))}" + (f" ({printable(remedy)})" if remedy else "")

@@ -5,14 +5,19 @@ import json
 import os
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from siteferry.errors import BusyError, StateError
+from siteferry.pause import Pause
 
 APPROVAL_SECONDS: Final = 86_400
 """For which an approval waits for a run that needs it."""
+_PAUSE: Final = "pause.json"
+_PROGRESS: Final = "progress.json"
 
 
 class StateDirectory:
@@ -87,6 +92,19 @@ class StateDirectory:
         """Give the status of the last run; None if there is none."""
         return self._read("status.json")
 
+    def write_progress(self, progress: Mapping[str, Any]) -> None:
+        """Replace what a run that is going on says of itself."""
+        self._write(_PROGRESS, {**progress, "process": os.getpid()})
+
+    def read_progress(self) -> dict[str, Any] | None:
+        """Give what the process that holds the lock said last of a run; None: nothing since its last one ended."""
+        progress = self._read(_PROGRESS)
+        if progress is None or not self.is_locked() or progress.get("process") != self._holder():
+            return None
+        ended = (self.read_status() or {}).get("at")
+        is_over = isinstance(ended, (int, float)) and ended >= progress.get("begun", 0)
+        return None if is_over else progress
+
     def approve(self, deletes: int, *, of_audit: bool = False) -> None:
         """Let the next run make up to this many deletes, once; `of_audit`: the next one that looks at the bucket."""
         self._write("approval.json", {"deletes": deletes, "at": time.time(), "of_audit": of_audit})
@@ -102,6 +120,31 @@ class StateDirectory:
     def use_approval(self) -> None:
         """Take the approval back: it is good for once."""
         (self.path / "approval.json").unlink(missing_ok=True)
+
+    def set_pause(self, pause: Pause) -> None:
+        """Have nothing published from this host."""
+        self._write(_PAUSE, asdict(pause))
+
+    def end_pause(self) -> bool:
+        """End the pause; False: there was none."""
+        try:
+            (self.path / _PAUSE).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    def pause(self, now: float) -> Pause | None:
+        """Give the pause that there is at a time. What cannot be read is one: somebody wanted it."""
+        path = self.path / _PAUSE
+        try:
+            found = json.loads(path.read_text("utf-8"))
+            pause = Pause(found["since"], found["until"], str(found["by"]), str(found["reason"]))
+            over = pause.until is not None and now >= pause.until
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return Pause(None, None, "", f"{path} cannot be read: {error}")
+        return None if over else pause
 
     def set_audited(self, at: float, *, complete: bool) -> None:
         """Record that an audit that mends began at a time (seconds since 1970), and whether nothing was left of it."""
@@ -145,9 +188,18 @@ class StateDirectory:
         request = self._read("audit.request")
         return bool(request.get("deep")) if request is not None else None
 
+    def _holder(self) -> int | None:
+        try:
+            return int((self.path / "lock").read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+
     def _write(self, name: str, value: dict[str, Any]) -> None:
         temporary = self.path / f"{name}.new"
         temporary.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
+        if os.geteuid() == 0:
+            owner = self.path.stat()
+            os.chown(temporary, owner.st_uid, owner.st_gid)  # an operator's root leaves what the agent can read
         temporary.replace(self.path / name)
 
     def _read(self, name: str) -> dict[str, Any] | None:

@@ -4,9 +4,12 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+from siteferry.cloud_status import describe_cloud
 from siteferry.config import Config
 from siteferry.errors import SiteferryError
 from siteferry.names import printable
+from siteferry.pause import Pause
+from siteferry.progress import describe as describe_progress
 from siteferry.report import Summary
 from siteferry.state import StateDirectory
 
@@ -43,6 +46,9 @@ def read(state: StateDirectory, config: Config) -> dict[str, Any]:
 
     status: dict[str, Any] = {"site": config.site, "root": str(config.root), "running": state.is_locked()}
     status |= state.read_status() or {}
+    pause = state.pause(time.time())
+    status["pause"] = asdict(pause) if pause else None
+    status["progress"] = state.read_progress()
     status["approved_deletes"] = state.approved_deletes()
     status["audit_held"], status["audit_hold_reason"] = state.audit_hold()
     if Cache.is_readable(state.cache):
@@ -67,6 +73,10 @@ def describe(status: dict[str, Any]) -> str:
         f"root        {status['root']}",
         f"agent       {'running' if status['running'] else 'not running'}",
     ]
+    if status["pause"]:
+        lines.append(f"            {Pause(**status['pause']).describe()}")
+    if status["progress"]:
+        lines.append(f"now         {describe_progress(status['progress'])}")
     if "published_files" in status:
         lines.append(f"published   {status['published_files']} files")
     for name, label in (("last_run", "last change"), ("last", "last cycle")):
@@ -91,4 +101,5 @@ def describe(status: dict[str, Any]) -> str:
     lines += [f"not published: {problem['path']}: {problem['reason']}" for problem in problems[:SHOWN_PROBLEMS]]
     more = status.get("unpublishable_count", 0) - SHOWN_PROBLEMS
     lines += [f"… and {more} more (--json shows them)"] if more > 0 else []
+    lines += describe_cloud(status["aws"]) if "aws" in status else []
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -61,6 +62,10 @@ class AgentAccess(Construct):
                 # Without a condition on the prefix: that a HEAD of what is missing is 404 depends on this permission,
                 # and a HEAD has no prefix to match.
                 iam.PolicyStatement(sid="Listing", actions=["s3:ListBucket"], resources=[bucket.bucket_arn]),
+                # For `siteferry check`: without versions a delete is for good.
+                iam.PolicyStatement(
+                    sid="Versioning", actions=["s3:GetBucketVersioning"], resources=[bucket.bucket_arn]
+                ),
                 iam.PolicyStatement(
                     sid="Jobs",
                     actions=["sqs:GetQueueAttributes", "sqs:SendMessage"],
@@ -89,6 +94,20 @@ class AgentAccess(Construct):
                     actions=["cloudwatch:PutMetricData"],
                     resources=["*"],
                     conditions={"StringEquals": {"cloudwatch:namespace": NAMESPACE}},
+                ),
+                # For `siteferry status`. CloudWatch compares a search for alarms by name with `alarm:*` as a whole, so
+                # the account's other alarms can be read, too.
+                iam.PolicyStatement(
+                    sid="Alarms",
+                    actions=["cloudwatch:DescribeAlarms"],
+                    resources=[
+                        cdk.Stack.of(self).format_arn(
+                            service="cloudwatch",
+                            resource="alarm",
+                            resource_name="*",
+                            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+                        )
+                    ],
                 ),
             ],
         )

@@ -121,8 +121,9 @@ def _emulator_gaps(policy: Mapping[str, Any]) -> dict[str, Any]:
 
     On AWS, sqs:SendMessage is the permission for SendMessageBatch too (Service Authorization Reference, Amazon SQS);
     the emulator looks for an action named like the call, which AWS does not know, so it cannot be in the template.
-    Its `*` does not match a newline, which a key may have. It knows a log group without the `:*` that AWS wants, and
-    the namespace of metrics, by which a policy may limit who writes them, not at all.
+    Its `*` does not match a newline, which a key may have. It knows a log group without the `:*` that AWS wants, no
+    alarm, so that only `*` lets one read them, and not at all the namespace of metrics, by which a policy may limit who
+    writes them.
     """
     statements = [
         {"Effect": "Allow", "Action": "sqs:SendMessageBatch", "Resource": statement["Resource"]}
@@ -143,5 +144,10 @@ def _emulator_gaps(policy: Mapping[str, Any]) -> dict[str, Any]:
         {name: value for name, value in statement.items() if name != "Condition"}
         for statement in policy["Statement"]
         if statement["Action"] == "cloudwatch:PutMetricData"
+    ]
+    statements += [
+        {**statement, "Resource": "*"}
+        for statement in policy["Statement"]
+        if statement["Action"] == "cloudwatch:DescribeAlarms"
     ]
     return {"Version": "2012-10-17", "Statement": statements}

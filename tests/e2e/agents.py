@@ -58,8 +58,8 @@ class Agent:
         return json.loads(self.run("sync", "--dry-run", "--json").stdout)
 
     def status(self) -> Any:
-        """Give what `siteferry status` knows, as JSON."""
-        return json.loads(self.run("status", "--json").stdout)
+        """Give what `siteferry status` knows without AWS, as JSON."""
+        return json.loads(self.run("status", "--local", "--json").stdout)
 
     @contextmanager
     def daemon(self, *arguments: str) -> Iterator["Daemon"]:

@@ -19,13 +19,17 @@ def statements(stack: Synthesized) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_no_policy_reaches_beyond_the_site(stack: Synthesized) -> None:
-    """No wildcard in an action, and the only one in a resource stands after the site's prefix."""
+    """No wildcard in an action, and the only one in a resource stands after the site's prefix; but for alarms."""
     prefix = {"plain": "", "full": "some/prefix/"}[stack.site]
     for name, statement in statements(stack):
         assert statement["Effect"] == "Allow"
         assert not [action for action in as_list(statement["Action"]) if "*" in action], name
         for resource in as_list(statement["Resource"]):
-            if "*" in json.dumps(resource) and statement.get("Sid") != "Heartbeat":
+            if statement.get("Sid") == "Alarms":
+                # What CloudWatch compares a search for alarms with; it is a list of names and states to read.
+                assert as_list(statement["Action"]) == ["cloudwatch:DescribeAlarms"]
+                assert json.dumps(resource).endswith(':alarm:*"]]}')
+            elif "*" in json.dumps(resource) and statement.get("Sid") != "Heartbeat":
                 assert resource["Fn::Join"][1][-1] == f"/{prefix}*", name
                 assert all(action.startswith("s3:") for action in as_list(statement["Action"])), name
 
@@ -35,6 +39,7 @@ def test_the_agent_may_not_delete(stack: Synthesized) -> None:
     (policy,) = stack.properties("AWS::IAM::ManagedPolicy")
     granted = {action for s in policy["PolicyDocument"]["Statement"] for action in as_list(s["Action"])}
     assert granted == {
+        "cloudwatch:DescribeAlarms",
         "cloudwatch:PutMetricData",
         "dynamodb:ConditionCheckItem",
         "dynamodb:GetItem",
@@ -42,6 +47,7 @@ def test_the_agent_may_not_delete(stack: Synthesized) -> None:
         "dynamodb:Scan",
         "logs:FilterLogEvents",
         "s3:AbortMultipartUpload",
+        "s3:GetBucketVersioning",
         "s3:GetObject",
         "s3:ListBucket",
         "s3:PutObject",

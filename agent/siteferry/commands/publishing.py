@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -12,7 +13,7 @@ from siteferry.app import open_site, open_to_keep
 from siteferry.clock import HostClock
 from siteferry.config import Config, load_config
 from siteferry.daemon import keep_published
-from siteferry.errors import Exit, SiteferryError, UsageError
+from siteferry.errors import Exit, PausedError, SiteferryError, UsageError
 from siteferry.journal import DaemonReporter, is_journal
 from siteferry.notify import Manager
 from siteferry.report import JsonReporter, PlainReporter, Reporter, Summary, TerminalReporter
@@ -100,6 +101,7 @@ def reindex(options: argparse.Namespace) -> int:
 
 
 def _repair(options: argparse.Namespace, config: Config) -> int:
+    _refuse_pause(config)
     state = StateDirectory(config.state_dir)
     if state.is_locked():
         state.request_audit(deep=options.deep)
@@ -113,6 +115,7 @@ def _one_run(options: argparse.Namespace, config: Config, make: Callable[[Site],
     reporter = _log(options, config, Manager(), idle=True) if as_lines else _reporter(options)
     clock = HostClock.until_signalled()
     try:
+        _refuse_pause(config)
         with open_site(config, reporter, clock) as opened:
             try:
                 summary = make(opened.site)
@@ -126,6 +129,11 @@ def _one_run(options: argparse.Namespace, config: Config, make: Callable[[Site],
             raise
         return _end(config, reporter, error)
     return _exit(summary)
+
+
+def _refuse_pause(config: Config) -> None:
+    if pause := StateDirectory(config.state_dir).pause(time.time()):
+        raise PausedError(f"site {config.site}: {pause.describe()}", "`siteferry resume` ends the pause")
 
 
 def _config(options: argparse.Namespace) -> Config:

@@ -1,0 +1,374 @@
+"""Pauses, the progress of a run, the status of AWS, and what `siteferry check` makes of this host and of clocks."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from email.utils import formatdate
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from siteferry.app import OpenSite
+from siteferry.aside import Aside
+from siteferry.aws.identity import clock_finding, seconds_ahead
+from siteferry.check import Finding, Verdict, document, exit_code, lines
+from siteferry.check_host import check_root, check_state
+from siteferry.cli import main
+from siteferry.cloud_status import AlarmState, describe_cloud, look
+from siteferry.daemon import run_daemon
+from siteferry.errors import AccessError, Exit, UsageError
+from siteferry.pause import Pause, PauseWatch, seconds_of, who
+from siteferry.plan import Totals
+from siteferry.ports import QueueCounts
+from siteferry.progress import ProgressReporter, describe, seconds_left
+from siteferry.report import PlainReporter
+from siteferry.state import StateDirectory
+from siteferry.status import describe as describe_status
+from siteferry.status import read, record
+from siteferry_contract.job import JobKind
+from tests.unit.agent.fakes import World
+from tests.unit.agent.test_daemon import FastClock, Source
+
+NOW = 1_800_000_000.0
+PAUSE = Pause(NOW, None, "alice (as siteferry)", "moving the disks")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateDirectory:
+    """A state directory."""
+    return StateDirectory(tmp_path / "state")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration file with a root."""
+    (tmp_path / "root").mkdir()
+    path = tmp_path / "siteferry.toml"
+    path.write_text(
+        f'site = "www"\nroot = "{tmp_path}/root"\nstate_dir = "{tmp_path}/state"\n[aws]\nregion = "us-east-1"\n',
+        "utf-8",
+    )
+    return path
+
+
+# ---- pauses
+
+
+def test_a_pause_outlives_processes_and_ends_by_itself_or_by_hand(state: StateDirectory) -> None:
+    """It is in the state directory, until its time is over or somebody resumes."""
+    assert state.pause(NOW) is None
+    state.set_pause(PAUSE)
+    assert StateDirectory(state.path).pause(NOW + 1e9) == PAUSE
+    assert state.end_pause()
+    assert not state.end_pause()
+    state.set_pause(replace(PAUSE, until=NOW + 60))
+    assert state.pause(NOW + 59) is not None
+    assert state.pause(NOW + 60) is None
+
+
+@pytest.mark.parametrize(
+    "left", ["", "[]", '{"since": 1}', "\x00", '{"since": 1, "until": "x", "by": "", "reason": ""}']
+)
+def test_a_pause_that_cannot_be_read_is_one(state: StateDirectory, left: str) -> None:
+    """Somebody wanted it: nothing is published on the word of a damaged file."""
+    (state.path / "pause.json").write_text(left, "utf-8")
+    pause = state.pause(NOW)
+    assert pause is not None
+    assert "cannot be read" in pause.describe()
+
+
+def test_a_pause_says_who_and_why_on_one_line() -> None:
+    """What a person typed does nothing to a terminal."""
+    assert "by alice (as siteferry): moving the disks" in PAUSE.describe()
+    assert replace(PAUSE, reason="a\n\x1b[2J").describe().endswith(r"a\n\x1b[2J")
+
+
+def test_durations_are_read() -> None:
+    """Numbers with units, as many as there are; anything else is refused."""
+    assert [seconds_of(text) for text in ("90s", "30m", "2h", "1d", "1h30m")] == [90, 1800, 7200, 86_400, 5400]
+    for text in ("", "2", "h", "2 h", "-2h", "2h!", "0m", "2y"):
+        with pytest.raises(UsageError):
+            seconds_of(text)
+
+
+def test_the_person_behind_sudo_is_named() -> None:
+    """The variable that sudo sets says who called it."""
+    user = who({})
+    assert who({"SUDO_USER": "alice"}) == f"alice (as {user})"
+    assert who({"SUDO_USER": user}) == user
+
+
+def test_a_run_hears_of_a_pause_without_a_look_for_each_file() -> None:
+    """It looks once a second."""
+    looks: list[float] = []
+    now = [0.0]
+
+    def looked() -> Pause | None:
+        looks.append(now[0])
+        return PAUSE if now[0] >= 2 else None
+
+    watch = PauseWatch(looked, lambda: now[0])
+    heard = []
+    for now[0] in (0.0, 0.1, 0.9, 1.0, 1.9, 2.0, 2.1):
+        heard.append(watch())
+    assert heard == [False] * 5 + [True] * 2
+    assert looks == [0.0, 1.0, 2.0]
+
+
+def test_a_paused_daemon_keeps_the_site_and_publishes_nothing(world: World) -> None:
+    """Through an hour of a pause it holds the lease; what came in meanwhile is published afterwards."""
+    world.write("a")
+    state = StateDirectory(world.config.state_dir)
+    clock = FastClock()
+    state.set_pause(replace(PAUSE, until=clock.now() + 1e6))
+    with world.agent() as site:
+        opened = OpenSite(site, world.descriptor, cast("Any", Source(world.descriptor)), state)
+        run_daemon(opened, world.config, PlainReporter(quiet=True, idle=False), clock)
+        assert clock.passed > 3600
+        assert not world.objects.published()
+        assert site.tenancy.held
+        state.end_pause()
+        run_daemon(opened, world.config, PlainReporter(quiet=True, idle=False), FastClock())
+        assert set(world.objects.published()) == {"a"}
+
+
+def test_what_publishes_by_hand_refuses_a_paused_site(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """sync, adopt and audit --repair end with the code of a busy site, and name the way out, before they ask AWS."""
+    assert main(["pause", "--for", "1h", "moving", "disks", "--config", str(config)]) == Exit.DONE
+    for command in (["sync"], ["adopt"], ["audit", "--repair"]):
+        capsys.readouterr()
+        assert main([*command, "--config", str(config)]) == Exit.BUSY
+        said = capsys.readouterr().err
+        assert "moving disks" in said
+        assert "siteferry resume" in said
+    assert main(["resume", "--config", str(config)]) == Exit.DONE
+    assert "resumed: it was paused since" in capsys.readouterr().out
+    assert main(["resume", "--config", str(config)]) == Exit.DONE
+    assert "there is no pause" in capsys.readouterr().out
+
+
+# ---- progress and status
+
+
+def test_a_run_says_how_far_it_is(world: World) -> None:
+    """What the process with the lock noted is shown until its run is recorded, and not after it died."""
+    state, clock = StateDirectory(world.config.state_dir), FastClock()
+    state.lock()
+    reporter = ProgressReporter(PlainReporter(quiet=True), state, clock)
+    reporter.planned(Totals(puts=10, put_bytes=5_000_000, deletes=2))
+    reporter.opened(7)
+    noted = state.read_progress()
+    assert noted is not None
+    assert describe(noted) == "run 7: 0 of 10 files (0 B of 5.0 MB), 2 deletes"
+    assert "now         run 7: 0 of 10 files" in describe_status(read(state, world.config))
+    state.unlock()
+    assert state.read_progress() is None
+    state.lock()
+    assert state.read_progress() is not None
+    record(state, world.config)
+    assert state.read_progress() is None
+    state.unlock()
+
+
+def test_progress_is_written_once_a_second_at_most(world: World) -> None:
+    """A run of many files writes little; what is shown may be a second old."""
+    for n in range(30):
+        world.write(f"{n}.txt")
+    state, clock = StateDirectory(world.config.state_dir), FastClock()
+    written: list[int] = []
+    state.write_progress = lambda progress: written.append(progress["files"])  # type: ignore[method-assign]
+    reporter = ProgressReporter(PlainReporter(quiet=True), state, clock)
+    reporter.planned(Totals(puts=30, put_bytes=30))
+    for n in range(30):
+        clock.passed = n / 10
+        reporter.transferred(cast("Any", _Put()))
+    assert written == [0, 11, 21]
+
+
+class _Put:
+    """An upload as far as progress looks at it."""
+
+    state = None
+    action = None
+
+
+def test_what_is_left_is_estimated_by_files_and_bytes() -> None:
+    """Many small files take their time as few large ones do; with nothing done, nothing is said."""
+    noted = {"begun": 0, "at": 10, "run": 1, "files": 50, "of_files": 100, "bytes": 0, "of_bytes": 0, "deletes": 0}
+    assert seconds_left(noted) == 10
+    assert seconds_left({**noted, "of_bytes": 5_000_000}) == 20
+    assert seconds_left({**noted, "files": 0}) is None
+    assert describe(noted).endswith("about 10 s left")
+
+
+class _Queues:
+    def __init__(self, dead: int = 0, error: AccessError | None = None) -> None:
+        self._dead, self._error = dead, error
+
+    def count(self, kind: JobKind) -> QueueCounts:
+        if self._error:
+            raise self._error
+        return QueueCounts(3 if kind == "copy" else 0, self._dead if kind == "page" else 0)
+
+
+class _Alarms:
+    def alarms(self) -> Sequence[AlarmState]:
+        return [AlarmState("siteferry-www-a", "ALARM", NOW, "Look.\x1b"), AlarmState("siteferry-www-b", "OK", NOW, "")]
+
+
+def test_status_shows_jobs_dead_letters_and_ringing_alarms() -> None:
+    """In lines for people, each with the way on."""
+    assert describe_cloud(look(_Queues(dead=2), _Alarms())) == [
+        "jobs        3 copy waiting",
+        "DEAD        2 page letters (why: siteferry redrive --dry-run)",
+        r"ALARM       siteferry-www-a: Look.\x1b",
+    ]
+
+
+def test_what_aws_does_not_allow_leaves_the_rest() -> None:
+    """Without the permission to count jobs, alarms are shown all the same."""
+    shown = describe_cloud(look(_Queues(error=AccessError("denied")), _Alarms()))
+    assert shown == [r"ALARM       siteferry-www-a: Look.\x1b", "AWS         queues: denied"]
+
+
+def test_a_look_that_takes_long_or_fails_does_not_keep_anybody_waiting() -> None:
+    """The answer so far is that there is none; an error is the answer."""
+    answered = threading.Event()
+
+    def hang() -> dict[str, bool]:
+        return {"answered": answered.wait()}
+
+    hangs = Aside(hang)
+    hangs.begin()
+    assert hangs.result(0) == {"unreached": "no answer yet"}
+    answered.set()
+    assert hangs.result(60) == {"answered": True}
+
+    def fail() -> dict[str, Any]:
+        raise ZeroDivisionError("division by zero")
+
+    fails = Aside(fail)
+    fails.begin()
+    assert "division" in fails.result(60)["unreached"]
+
+
+def test_watching_shows_what_changed_until_ctrl_c(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no terminal is, a status that is the same is not printed again."""
+    state = StateDirectory(config.parent / "state")
+    waits = iter(range(3))
+
+    def wait(_: float) -> None:
+        n = next(waits, None)
+        if n is None:
+            raise KeyboardInterrupt
+        if n == 1:
+            state.set_pause(PAUSE)
+
+    monkeypatch.setattr(time, "sleep", wait)
+    assert main(["status", "--watch", "--local", "--json", "--config", str(config)]) == Exit.DONE
+    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line]
+    assert [found["pause"] for found in shown] == [None, asdict(PAUSE)]
+
+
+# ---- check
+
+
+def verdicts(findings: Sequence[Finding]) -> dict[str, Verdict]:
+    """Give them by name."""
+    return {finding.name: finding.verdict for finding in findings}
+
+
+def test_a_good_host_is_well(world: World) -> None:
+    """A writable state directory and a readable root that is not empty; nothing is written."""
+    world.write("a")
+    StateDirectory(world.config.state_dir)
+    before = sorted(os.listdir(world.config.state_dir))
+    found = verdicts([*check_state(world.config), *check_root(world.config)])
+    assert found == dict.fromkeys(("state directory", "agent", "root", "settle"), Verdict.OK)
+    assert sorted(os.listdir(world.config.state_dir)) == before
+
+
+def test_what_is_wrong_on_the_host_has_its_code(world: World, tmp_path: Path) -> None:
+    """A missing root, a state directory that is a file: each with the exit code of a run that meets it."""
+    found = list(check_root(replace(world.config, root=tmp_path / "nowhere")))
+    assert (found[0].verdict, found[0].exit) == (Verdict.FAIL, Exit.NO_INPUT)
+    (tmp_path / "file").write_text("", "utf-8")
+    first = next(iter(check_state(replace(world.config, state_dir=tmp_path / "file"))))
+    assert (first.verdict, first.exit) == (Verdict.FAIL, Exit.IO_ERROR)
+    assert first.remedy
+
+
+def test_a_pause_and_an_empty_root_are_to_be_looked_at(world: World) -> None:
+    """The agent works, but perhaps not as somebody thinks."""
+    StateDirectory(world.config.state_dir).set_pause(PAUSE)
+    found = verdicts([*check_state(world.config), *check_root(world.config)])
+    assert (found["pause"], found["root"]) == (Verdict.WARN, Verdict.WARN)
+
+
+def test_a_full_disk_fails_before_it_is_full(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With little room the state directory is warned of, with next to none it fails."""
+    StateDirectory(world.config.state_dir)
+    found = []
+    for free in (300_000_000, 100_000_000, 1_000_000):
+        monkeypatch.setattr(os, "statvfs", partial(_room, free))
+        found.append(verdicts(list(check_state(world.config)))["state directory"])
+    assert found == [Verdict.OK, Verdict.WARN, Verdict.FAIL]
+
+
+def _room(free: int, _: Path) -> SimpleNamespace:
+    return SimpleNamespace(f_bavail=free, f_frsize=1)
+
+
+def test_what_the_user_cannot_read_at_the_top_is_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By names that no terminal acts on."""
+    world.write("open.txt")
+    (world.root / "closed\x1b").mkdir()
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode, **more: "closed" not in str(path) and access(path, mode, **more)
+    )
+    found = next(iter(check_root(world.config)))
+    assert found.verdict is Verdict.WARN
+    assert r"cannot read 1: closed\x1b" in found.text
+
+
+def test_clocks_are_compared_within_what_a_date_header_can_tell() -> None:
+    """Whole seconds and the way there and back are no difference; five minutes are a failure."""
+    date = formatdate(NOW, usegmt=True)
+    assert seconds_ahead(date, NOW - 0.5, NOW + 0.2) == 0
+    assert seconds_ahead(date, NOW + 0.9, NOW + 1.2) == 0
+    assert seconds_ahead(date, NOW + 61, NOW + 62) == 60
+    assert seconds_ahead(date, NOW - 62, NOW - 60) == -60
+    assert seconds_ahead("yesterday", NOW, NOW) is None
+    judged = [clock_finding(ahead).verdict for ahead in (None, 0, -30, 31, -299, 300, -4000)]
+    ok, warn, fail = Verdict.OK, Verdict.WARN, Verdict.FAIL
+    assert judged == [Verdict.UNTRIED, ok, ok, warn, warn, fail, fail]
+
+
+def test_the_first_failure_gives_the_code() -> None:
+    """Warnings give none; a document says the same as the lines."""
+    findings = [
+        Finding("a", Verdict.WARN, "x"),
+        Finding("b", Verdict.FAIL, "y\n", "do", Exit.NO_INPUT),
+        Finding("c", Verdict.FAIL, "z", "do", Exit.CONFIG),
+    ]
+    assert exit_code(findings) is Exit.NO_INPUT
+    assert exit_code(findings[:1]) is Exit.DONE
+    assert json.loads(document(findings))["exit"] == Exit.NO_INPUT
+    assert [line.split()[0] for line in lines(findings[1])] == ["FAIL", "->"]
+    assert not any("\n" in line for line in lines(findings[1]))
+
+
+def test_a_check_without_a_configuration_ends_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What depends on it is said not to be tried, with the code of a wrong configuration."""
+    assert main(["check", "--config", str(tmp_path / "none.toml")]) == Exit.CONFIG
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in said] == ["FAIL", "->", "-", "1"]
