@@ -5,7 +5,7 @@ wrong about and what fails in here, it finds.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -27,8 +27,16 @@ SLACK_SECONDS: Final = 0.1
 class Between:
     """Waits for the next full cycle, with an ear to the hints."""
 
-    def __init__(self, site: Site, config: Config, clock: HostClock, sources: Sequence[Source]) -> None:
+    def __init__(
+        self,
+        site: Site,
+        config: Config,
+        clock: HostClock,
+        sources: Sequence[Source],
+        is_paused: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._site, self._config, self._clock, self._sources = site, config, clock, sources
+        self._is_paused = is_paused
         self._agenda = Agenda()
         self._rest_until = 0.0
         self._cycle_seconds = 0.0
@@ -48,11 +56,11 @@ class Between:
         self._take_over()
 
     def next_look(self, until: float) -> Summary | None:
-        """Wait for something to look at, and do so, or give None at a time of the clock, at a stop or at a reload.
+        """Wait for something to look at, and do so, or give None at a time of the clock, at a stop, reload or pause.
 
         Raises SiteferryError.
         """
-        while not self._clock.is_called():
+        while not (self._clock.is_called() or self._is_paused()):
             now = self._clock.elapsed()
             self._listen(now)
             if self._missed:

@@ -115,9 +115,9 @@ Then, if AWS answers within 3 seconds: how many jobs wait, dead letters, alarms.
 _PAUSE_HELP: Final = """
 
 A run that is going on ends between two files; what it published stays, the next one goes on. The daemon keeps running
-and keeps the site's lease, so that no other agent publishes it either; it looks every `interval` seconds whether the
-pause is over. It survives restarts. `siteferry sync`, `adopt` and `audit --repair` refuse meanwhile (exit code 75);
-what only looks works. What was published before is still being made true: copies, deletes, pages, invalidations.
+and keeps the site's lease, so that no other agent publishes it either; within some seconds of the pause's end it goes
+on. A pause survives restarts. `siteferry sync`, `adopt` and `audit --repair` refuse meanwhile (exit code 75); what only
+looks works. What was published before is still being made true: copies, deletes, pages, invalidations.
 
   siteferry pause the new menu is not approved yet
   siteferry pause --for 2h moving the disks

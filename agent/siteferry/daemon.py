@@ -20,6 +20,8 @@ DESCRIPTOR_SECONDS: Final = 300.0
 MOST_BACK_OFF: Final = 300.0
 """Seconds between cycles while they fail."""
 MOST_DOUBLINGS: Final = 12
+PAUSE_SECONDS: Final = 5.0
+"""Between two looks whether a pause is over."""
 DAY_SECONDS: Final = 86_400
 LEASES_PER_STEP: Final = 2
 """No request takes over a quarter of a lease; several may follow one another before one of them counts as progress."""
@@ -75,15 +77,18 @@ def run_daemon(
     """
     manager = manager or Manager()
     site = opened.site
-    between = Between(site, config, clock, sources)
+    between = Between(site, config, clock, sources, PauseWatch(lambda: opened.state.pause(clock.now())))
     read_at, failures = clock.elapsed(), 0
     if not _acquire(opened, clock):
         return None
     manager.ready()
     reporter.note(f"watching {config.root} for site {config.site}")
+    gate = _Gate(opened.state, reporter, clock)
     while not clock.stop.is_set():
         if load and (following := _reload(config, load, reporter, clock, manager)):
             return following
+        if gate.holds():
+            continue
         begun = clock.elapsed()
         reporter.looking()
         between.begin_cycle()
@@ -143,6 +148,26 @@ def _fail(opened: OpenSite, config: Config, reporter: Reporter, error: Siteferry
     reporter.note(f"ERROR: {error}" + (f" ({error.remedy})" if error.remedy else ""))
     if isinstance(error, LeaseLostError):
         opened.site.tenancy.drop()
+
+
+class _Gate:
+    """Keeps cycles from beginning while the site is paused. The lease is renewed in the background all the same."""
+
+    def __init__(self, state: StateDirectory, reporter: Reporter, clock: HostClock) -> None:
+        self._state, self._reporter, self._clock = state, reporter, clock
+        self._pause: Pause | None = None
+
+    def holds(self) -> bool:
+        """Tell whether there is a pause, after some seconds of it; False at once: there is none."""
+        pause, before = self._state.pause(self._clock.now()), self._pause
+        self._pause = pause
+        if pause and pause != before:
+            self._reporter.note(pause.describe())
+        if before and not pause:
+            self._reporter.note("resumed")
+        if pause:
+            self._clock.wait(PAUSE_SECONDS)
+        return pause is not None
 
 
 def _acquire(opened: OpenSite, clock: HostClock) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from siteferry.errors import Exit
-from tests.e2e.agents import Agent, agent_with, wait_for, wait_settled
+from tests.e2e.agents import Agent, agent_with, live_keys, wait_for, wait_settled
 
 pytestmark = pytest.mark.e2e
 
@@ -223,6 +223,44 @@ def test_a_paused_daemon_publishes_nothing_until_it_is_resumed(site: Any, agent:
     file.unlink()
     agent.sync()
     site.wait_drained()
+
+
+def test_a_pause_ends_a_run_between_two_files(site: Any, tmp_path: Path) -> None:
+    """In the middle of a slow run status says how far it is; the pause ends it, and the rest follows the resume."""
+    folder = Path(site.root) / "slow"
+    folder.mkdir()
+    for n in range(40):
+        (folder / f"{n}.bin").write_bytes(bytes([n]) * 50_000)
+    wait_settled(Path(site.root))
+    slow = agent_with(site, tmp_path, max_bandwidth="0.1", workers="2")
+    with slow.daemon() as daemon:
+        progress = wait_for(lambda: _files_of(slow.status()["progress"]), "the first files of a slow run")
+        assert 0 < progress["files"] < progress["of_files"]
+        assert f"run {progress['run']}: " in slow.run("status", "--local").stdout
+        slow.run("pause")
+        daemon.wait_for_line("stopped before its end")
+        daemon.wait_for_line("PAUSED since")
+        live = sum(key.startswith("slow/") and key.endswith(".bin") for key in live_keys(site))
+        assert 0 < live < 40
+        assert slow.status()["last_run"]["stopped"]
+        assert slow.status()["progress"] is None
+    with slow.daemon() as daemon:
+        daemon.wait_for_line("PAUSED since")  # after a restart, too
+        slow.run("resume")
+        wait_for(lambda: _are_live(site, folder), "the rest of the files")
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    slow.sync("--workers", "8")
+    site.wait_drained()
+
+
+def _files_of(progress: dict[str, Any] | None) -> dict[str, Any] | None:
+    return progress if progress and progress["files"] else None
+
+
+def _are_live(site: Any, folder: Path) -> bool:
+    return {f"slow/{file.name}" for file in folder.iterdir()} <= live_keys(site)
 
 
 def _elsewhere(agent: Agent, folder: Path) -> Path:

@@ -71,7 +71,7 @@ def resume(options: argparse.Namespace) -> int:
         return int(Exit.DONE)
     print("resumed" + (f": it was paused since {clock_time(before.since)}" if before.since else ""))
     if state.is_locked():
-        print(f"the agent publishes in its next cycle, within {config.interval:g} s")
+        print("the agent goes on within some seconds")
     return int(Exit.DONE)
 
 

@@ -13,10 +13,12 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from siteferry.app import OpenSite
 from siteferry.aside import Aside
 from siteferry.aws.identity import clock_finding, seconds_ahead
+from siteferry.aws.permissions import Permissions
 from siteferry.check import Finding, Verdict, document, exit_code, lines
 from siteferry.check_host import check_root, check_state
 from siteferry.cli import main
@@ -32,7 +34,7 @@ from siteferry.state import StateDirectory
 from siteferry.status import describe as describe_status
 from siteferry.status import read, record
 from siteferry_contract.job import JobKind
-from tests.unit.agent.fakes import World
+from tests.unit.agent.fakes import World, descriptor
 from tests.unit.agent.test_daemon import FastClock, Source
 
 NOW = 1_800_000_000.0
@@ -338,6 +340,64 @@ def test_what_the_user_cannot_read_at_the_top_is_named(world: World, monkeypatch
     found = next(iter(check_root(world.config)))
     assert found.verdict is Verdict.WARN
     assert r"cannot read 1: closed\x1b" in found.text
+
+
+class _Client:
+    """Answers every request with one error."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __getattr__(self, name: str) -> Any:
+        def answer(**_: object) -> None:
+            raise self._error
+
+        return answer
+
+
+class _Session:
+    """Gives such clients."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def client(self, _: str) -> _Client:
+        return _Client(self._error)
+
+
+def refused(code: str, status: int) -> ClientError:
+    """Make an error of AWS."""
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Try")  # type: ignore[typeddict-item]
+
+
+def permissions(error: Exception) -> dict[str, Finding]:
+    """Try all permissions where every request ends in an error; gives the findings by name."""
+    found = Permissions(cast("Any", _Session(error)), descriptor()).check()
+    return {finding.name: finding for finding in found}
+
+
+def test_a_request_that_is_found_wrong_everywhere_proves_nothing() -> None:
+    """Where AWS finds a request wrong before it looks for the permission, and so everywhere, no line is ok."""
+    found = permissions(refused("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", 400))
+    assert found["sqs:SendMessage"].verdict is Verdict.UNTRIED
+    assert Verdict.OK not in {finding.verdict for finding in found.values()}
+
+
+def test_what_aws_denies_fails_and_what_depends_on_it_is_not_tried() -> None:
+    """With everything denied, a GET of S3 tells nothing without the listing, nor a PUT without either."""
+    found = permissions(refused("AccessDenied", 403))
+    untried = {name for name, finding in found.items() if finding.verdict is Verdict.UNTRIED}
+    assert untried >= {"s3:GetObject", "s3:PutObject"}
+    assert found["s3:ListBucket"].exit is Exit.NO_PERMISSION
+    assert Verdict.OK not in {finding.verdict for finding in found.values()}
+
+
+def test_a_network_that_fails_is_no_lack_of_a_permission() -> None:
+    """Every line fails with the code of AWS that cannot be reached."""
+    found = permissions(EndpointConnectionError(endpoint_url="https://s3"))
+    tried = [finding for finding in found.values() if finding.verdict is not Verdict.UNTRIED]
+    assert {finding.exit for finding in tried} == {Exit.UNAVAILABLE}
+    assert "is the network up" in found["s3:ListBucket"].remedy
 
 
 def test_clocks_are_compared_within_what_a_date_header_can_tell() -> None:
