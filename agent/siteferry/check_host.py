@@ -35,7 +35,7 @@ def check_state(config: Config) -> Iterator[Finding]:
         yield _missing(path)
         return
     except OSError as error:
-        yield _state_failure(f"{path}: {error.strerror}", "make it readable for the user that siteferry runs as")
+        yield _state_failure(f"{path}: {error.strerror}", "run it as the agent's user: sudo -u siteferry siteferry …")
         return
     owner, user = _user(status.st_uid), _user(os.geteuid())
     foreign = [

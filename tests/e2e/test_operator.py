@@ -165,6 +165,29 @@ def test_a_check_goes_on_after_a_failure(site: Any, agent: Agent, tmp_path: Path
     assert "FAIL  descriptor" in unreached.run("check", code=Exit.UNAVAILABLE).stdout
 
 
+def test_a_credential_process_is_enough(site: Any, tmp_path: Path) -> None:
+    """With a profile that runs a command, and no key in the environment, a check is well and a run publishes."""
+    given = site.agent_environment
+    answer = {
+        "Version": 1,
+        "AccessKeyId": given["AWS_ACCESS_KEY_ID"],
+        "SecretAccessKey": given["AWS_SECRET_ACCESS_KEY"],
+    }
+    (tmp_path / "answer.json").write_text(json.dumps(answer), "utf-8")
+    (tmp_path / ".aws").mkdir()
+    profile = f"[profile helped]\ncredential_process = cat {tmp_path}/answer.json\n"
+    (tmp_path / ".aws/config").write_text(profile, "utf-8")
+    environment = {"HOME": str(tmp_path), "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+    agent = replace(agent_with(site, tmp_path, 'profile = "helped"'), environment=environment)
+    (Path(site.root) / "helped.txt").write_text("helped", "utf-8")
+    agent.sync()
+    assert "helped.txt" in live_keys(site)
+    assert "from credential_process of a profile" in agent.run("check").stdout
+    (Path(site.root) / "helped.txt").unlink()
+    agent.sync()
+    site.wait_drained()
+
+
 def test_a_bucket_without_versions_fails(site: Any, agent: Agent) -> None:
     """Suspended versioning is found, with what to do; on again, it is well."""
     s3 = site.client("s3")

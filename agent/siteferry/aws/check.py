@@ -29,7 +29,7 @@ def check_aws(config: Config) -> Iterator[Finding]:
     found, go_on = check_identity(session)
     yield from found
     if not go_on:
-        yield untried("AWS", "there are no credentials to try it with")
+        yield untried("descriptor and all else", "it needs credentials that AWS takes")
         return
     try:
         descriptor = SsmDescriptor(session, config.site).read()

@@ -8,7 +8,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from siteferry.aws.session import Session, explain
-from siteferry.check import Finding, Verdict, failed, well
+from siteferry.check import Finding, Verdict, failed, untried, well
 from siteferry.errors import AccessError, Exit, SiteferryError
 
 REFUSED_SECONDS: Final = 300.0
@@ -69,7 +69,7 @@ def seconds_ahead(date: str, sent: float, received: float) -> float | None:
     return received - first if received < first else 0.0
 
 
-def check_identity(session: Session) -> "tuple[list[Finding], bool]":
+def check_identity(session: Session) -> tuple[list[Finding], bool]:
     """Find credentials, ask STS whose they are, and compare the clocks; tells whether it makes sense to go on."""
     try:
         session.check_credentials()
@@ -95,7 +95,7 @@ def check_identity(session: Session) -> "tuple[list[Finding], bool]":
         )
     else:
         finding = _identity(arn, source)
-    return [finding, clock_finding(clock.ahead())], finding.verdict is not Verdict.FAIL
+    return together(finding, clock_finding(clock.ahead())), finding.verdict is not Verdict.FAIL
 
 
 def _identity(arn: str, source: str) -> Finding:
@@ -110,10 +110,17 @@ def _identity(arn: str, source: str) -> Finding:
     return well("credentials", text)
 
 
+def together(credentials: Finding, clock: Finding) -> list[Finding]:
+    """Put the cause first: by a wrong clock, right credentials are refused."""
+    if clock.verdict is Verdict.FAIL and credentials.verdict is Verdict.FAIL:
+        return [clock, untried(credentials.name, f"{credentials.text}; that may be the clock's fault: set it first")]
+    return [credentials, clock]
+
+
 def clock_finding(ahead: float | None) -> Finding:
     """Judge the difference between the clocks."""
     if ahead is None:
-        return Finding("clock", Verdict.UNTRIED, "not tried: AWS answered nothing to compare it with")
+        return untried("clock", "AWS answered nothing to compare it with")
     text = f"this host's clock is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} AWS's"
     remedy = "set it, and keep it: timedatectl set-ntp true"
     if abs(ahead) >= REFUSED_SECONDS:

@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from siteferry.app import OpenSite
 from siteferry.aside import Aside
-from siteferry.aws.identity import clock_finding, seconds_ahead
+from siteferry.aws.identity import clock_finding, seconds_ahead, together
 from siteferry.aws.permissions import Permissions
-from siteferry.check import Finding, Verdict, document, exit_code, lines
+from siteferry.check import Finding, Verdict, document, exit_code, failed, lines
 from siteferry.check_host import check_root, check_state
 from siteferry.cli import main
 from siteferry.cloud_status import AlarmState, describe_cloud, look
@@ -411,6 +411,18 @@ def test_clocks_are_compared_within_what_a_date_header_can_tell() -> None:
     judged = [clock_finding(ahead).verdict for ahead in (None, 0, -30, 31, -299, 300, -4000)]
     ok, warn, fail = Verdict.OK, Verdict.WARN, Verdict.FAIL
     assert judged == [Verdict.UNTRIED, ok, ok, warn, warn, fail, fail]
+
+
+def test_a_wrong_clock_is_named_as_the_cause() -> None:
+    """AWS refuses what is signed by it, as it refuses wrong keys; the code is not that of credentials."""
+    refusal = failed("credentials", AccessError("AWS refuses these credentials (SignatureDoesNotMatch)"))
+    shown = together(refusal, clock_finding(-4000))
+    assert [(found.name, found.verdict) for found in shown] == [
+        ("clock", Verdict.FAIL),
+        ("credentials", Verdict.UNTRIED),
+    ]
+    assert exit_code(shown) is Exit.UNAVAILABLE
+    assert exit_code(together(refusal, clock_finding(0))) is Exit.NO_PERMISSION
 
 
 def test_the_first_failure_gives_the_code() -> None:
