@@ -22,7 +22,7 @@ import pytest
 
 from tests.e2e.agents import Agent
 
-SUBJECTS = ("www", "brake", "poison", "kills", "faults", "broker")
+SUBJECTS = ("www", "brake", "poison", "kills", "faults", "broker", "pause")
 """The sites of the stack that most modules share; `www` is for all that needs no site of its own."""
 
 _START_SECONDS = 300
