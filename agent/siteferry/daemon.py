@@ -11,6 +11,7 @@ from siteferry.config import Config
 from siteferry.errors import BusyError, ConfigError, LeaseLostError, SiteferryError
 from siteferry.hints import Source, open_sources
 from siteferry.notify import Manager
+from siteferry.pause import Pause, PauseWatch
 from siteferry.report import Reporter
 from siteferry.state import StateDirectory
 from siteferry.status import record
@@ -78,7 +79,7 @@ def run_daemon(
     manager = manager or Manager()
     site = opened.site
     between = Between(site, config, clock, sources, PauseWatch(lambda: opened.state.pause(clock.now())))
-    read_at, failures = clock.elapsed(), 0
+    descriptor, failures = _Descriptor(opened, clock), 0
     if not _acquire(opened, clock):
         return None
     manager.ready()
@@ -93,11 +94,9 @@ def run_daemon(
         reporter.looking()
         between.begin_cycle()
         try:
-            if begun - read_at >= DESCRIPTOR_SECONDS:
-                read_at = begun
-                if opened.source.read().revision != opened.descriptor.revision:
-                    reporter.note("the site descriptor changed: starting again with it")
-                    return config
+            if descriptor.has_changed():
+                reporter.note("the site descriptor changed: starting again with it")
+                return config
             site.tenancy.acquire()
             # An audit that fails must not keep the site from being published.
             deep = audit_due(opened.state, config, clock.now()) if not failures else None
@@ -148,6 +147,22 @@ def _fail(opened: OpenSite, config: Config, reporter: Reporter, error: Siteferry
     reporter.note(f"ERROR: {error}" + (f" ({error.remedy})" if error.remedy else ""))
     if isinstance(error, LeaseLostError):
         opened.site.tenancy.drop()
+
+
+class _Descriptor:
+    """Reads the site descriptor again, every now and then."""
+
+    def __init__(self, opened: OpenSite, clock: HostClock) -> None:
+        self._opened, self._clock = opened, clock
+        self._read_at = clock.elapsed()
+
+    def has_changed(self) -> bool:
+        """Tell whether it is another one by now, if it is time to look. Raises SiteferryError."""
+        now = self._clock.elapsed()
+        if now - self._read_at < DESCRIPTOR_SECONDS:
+            return False
+        self._read_at = now
+        return self._opened.source.read().revision != self._opened.descriptor.revision
 
 
 class _Gate:

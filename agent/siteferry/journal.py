@@ -57,6 +57,9 @@ class DaemonReporter(PlainReporter):
         if text.startswith("ERROR"):
             self._run = None
             self._vitals.broken()
+        if text.startswith("PAUSED"):
+            self._vitals.paused()
+        if text.startswith(("ERROR", "PAUSED")):
             self._manager.status(text)
 
     def looking(self, hinted: Collection[bytes] | None = None) -> None:

@@ -12,7 +12,7 @@ from siteferry.notify import one_line
 
 PRIORITIES: Final = {"error": "<3>", "warning": "<4>", "info": "<6>"}
 """Of sd-daemon(3), by level."""
-_LEVELS: Final = {"error": "error", "failed": "error", "held": "warning", "warning": "warning"}
+_LEVELS: Final = {"error": "error", "failed": "error", "held": "warning", "paused": "warning", "warning": "warning"}
 """By event; of all others it is `info`."""
 
 

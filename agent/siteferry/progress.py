@@ -1,7 +1,7 @@
 """How far a run is, in the state directory for `siteferry status`: written at most once a second."""
 # ruff: noqa: D102 - the reporter's port says what each method hears
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,6 +11,7 @@ from siteferry.plan_report import human_size
 from siteferry.ports import Clock
 from siteferry.report import Finding, Reporter, Summary
 from siteferry.state import StateDirectory
+from siteferry.tree import FileState
 
 WRITE_SECONDS: Final = 1.0
 FILE_COST: Final = 100_000
@@ -32,8 +33,8 @@ class ProgressReporter:
     def note(self, text: str) -> None:
         self.reporter.note(text)
 
-    def looking(self) -> None:
-        self.reporter.looking()
+    def looking(self, hinted: Collection[bytes] | None = None) -> None:
+        self.reporter.looking(hinted)
 
     def planned(self, totals: Totals) -> None:
         self._noted = {
@@ -71,6 +72,9 @@ class ProgressReporter:
 
     def failed(self, path: bytes, reason: str) -> None:
         self.reporter.failed(path, reason)
+
+    def left_over(self, path: bytes, state: FileState | None) -> None:
+        self.reporter.left_over(path, state)
 
     def finished(self, summary: Summary) -> None:
         self.reporter.finished(summary)

@@ -100,7 +100,7 @@ class Finding:
     why: str
 
 
-_EVENTS: Final = {"ERROR": "error", "WARNING": "warning"}
+_EVENTS: Final = {"ERROR": "error", "WARNING": "warning", "PAUSED": "paused"}
 """What a note tells of, by its first word; else it is a note."""
 
 
@@ -151,7 +151,7 @@ class PlainReporter:
 
     def note(self, text: str) -> None:
         """Print it."""
-        self._say(Line(_EVENTS.get(text.partition(":")[0], "note"), text))
+        self._say(Line(_EVENTS.get(text.partition(" ")[0].removesuffix(":"), "note"), text))
 
     def looking(self, hinted: Collection[bytes] | None = None) -> None:
         """Say nothing."""

@@ -123,6 +123,11 @@ class Vitals:
                 self._pending = self._looked if self._pending is None else min(self._pending, self._looked)
                 self._begun, self._found = None, {}
 
+    def paused(self) -> None:
+        """Nothing is looked at until a person says so: what changes meanwhile ages."""
+        with self._lock:
+            self._pending = self._looked if self._pending is None else min(self._pending, self._looked)
+
     def take_news(self) -> str:
         """Give what there is to tell of the heartbeats themselves, once."""
         with self._lock:

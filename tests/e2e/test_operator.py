@@ -32,6 +32,7 @@ PERMISSIONS = {
     ("Redrive", "sqs:ReceiveMessage"): "sqs:ReceiveMessage",
     ("LastErrors", "logs:FilterLogEvents"): "logs:FilterLogEvents",
     ("Alarms", "cloudwatch:DescribeAlarms"): "cloudwatch:DescribeAlarms",
+    ("Heartbeat", "cloudwatch:PutMetricData"): "cloudwatch:PutMetricData",
 }
 """Statement and action of the agent's policy, and the line that fails without it."""
 _USER, _POLICY = "siteferry-check-test", "restricted"

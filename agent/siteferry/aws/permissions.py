@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from siteferry.aws.metrics import NAMESPACE
 from siteferry.aws.session import Session, error_code, explain
 from siteferry.check import Finding, Verdict, failed, untried, well
 from siteferry.errors import Exit
@@ -70,7 +71,7 @@ class Permissions:
         self._table: Any = session.client("dynamodb")
         self._sqs: Any = session.client("sqs")
         self._logs: Any = session.client("logs")
-        self._alarms: Any = session.client("cloudwatch")
+        self._cloudwatch: Any = session.client("cloudwatch")
         self._dead: dict[JobKind, str] = {}
         self.dead_letters: dict[str, int] = {}
         """How many there are, where there are any."""
@@ -210,7 +211,19 @@ class Permissions:
         yield Trial(
             "cloudwatch:DescribeAlarms",
             "the alarms",
-            {"": lambda: self._alarms.describe_alarms(AlarmNamePrefix=f"siteferry-{site}-", MaxRecords=1)},
+            {"": lambda: self._cloudwatch.describe_alarms(AlarmNamePrefix=f"siteferry-{site}-", MaxRecords=1)},
+        )
+        both = {"Value": 1.0, "StatisticValues": {"SampleCount": 1.0, "Sum": 1.0, "Minimum": 1.0, "Maximum": 1.0}}
+
+        def put(namespace: str) -> object:
+            return self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=[{"MetricName": NAME, **both}])
+
+        yield Trial(
+            "cloudwatch:PutMetricData",
+            "the heartbeat, of a figure that contradicts itself",
+            {"": lambda: put(NAMESPACE)},
+            frozenset({"InvalidParameterCombination", "InvalidParameterCombinationException", "InvalidParameterValue"}),
+            control=lambda: put(NAME),
         )
 
     def _find_dead_letters(self, kind: JobKind) -> None:
