@@ -12,8 +12,10 @@ from siteferry.diff import (
     Adopts,
     Chosen,
     Forced,
+    Gone,
     Naming,
     Settled,
+    at_once,
     choose,
     diff,
     ended_directory,
@@ -55,13 +57,15 @@ class Comparer:
         naming: Naming,
         *,
         settled: Settled,
+        gone: Gone = at_once,
         forced: Forced = lambda _: None,
         adopts: Adopts | None = None,
         hears: Callable[[str], None] | None = None,
     ) -> None:
         """Take what to judge by; `hears` is told the key of every file that is part of the site."""
         self._cache, self._naming = cache, naming
-        self._settled, self._forced, self._adopts, self._hears = settled, forced, adopts, hears
+        self._settled, self._gone = settled, gone
+        self._forced, self._adopts, self._hears = forced, adopts, hears
 
     def compare(self, tree: Tree, plan: Plan, hinted: Collection[bytes] | None = None) -> Comparison:
         """Scan the tree and fill the plan. Memory stays flat but for the directories that differ.
@@ -164,6 +168,7 @@ class Comparer:
             self._naming,
             known=self._cache.is_known(scan.key),
             settled=self._settled,
+            gone=self._gone,
             forced=self._forced,
             adopts=self._adopts,
         )

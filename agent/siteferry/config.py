@@ -19,9 +19,10 @@ DEFAULT_EXCLUDES: Final = (
     ".svn",
     ".hg",
     ".DS_Store",
-    ".in.*",               # ProFTPD's HiddenStores, lftp
-    ".pureftpd-upload.*",
-    "*.filepart",          # WinSCP
+    ".in.*",               # ProFTPD: `.in.NAME.` with HiddenStores; lftp: `.in.NAME` with xfer:use-temp-file
+    ".pureftpd-upload.*",  # Pure-FTPd: with -0, and while an upload is resumed
+    "*.filepart",          # WinSCP, over SFTP: what is larger than 100 KB
+    ".giosave??????",      # GNOME's files (GVfs), over SFTP
     ".ftpquota",
     ".nfs*",               # a file deleted while open, on NFS
 )  # fmt: skip

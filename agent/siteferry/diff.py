@@ -101,6 +101,15 @@ class DirectoryDiff:
 Settled = Callable[[bytes, FileState], bool]
 """Tells whether a file (its path, its state) is no longer being written."""
 
+Gone = Callable[[DirectoryScan], Callable[[bytes, Entry], bool]]
+"""Tells for a directory whether a published name (its path, its entry) that is missing there is to go already."""
+
+
+def at_once(_: DirectoryScan) -> Callable[[bytes, Entry], bool]:
+    """Have all that is missing go."""
+    return lambda *_: True
+
+
 Forced = Callable[[str], str | None]
 """Gives a reason to put a key although the file is as the index has it, or None. With `HEADERS`, a file that is put
 anyway is put even if the bucket has its bytes."""
@@ -152,13 +161,15 @@ def diff(
     *,
     known: bool,
     settled: Settled,
+    gone: Gone = at_once,
     forced: Forced = lambda _: None,
     adopts: Adopts | None = None,
 ) -> DirectoryDiff:
     """Compare a directory with its entries (by sort name) in the index; `known`: the index has the directory.
 
     A file differs if its size, mtime_ns or ctime_ns differ in any direction, so backdated and same-size edits are
-    seen. A changed file that is not settled is deferred: its published version stays.
+    seen. A changed file that is not settled is deferred: its published version stays. So does that of a missing name
+    that may be back in a moment.
     """
     result = DirectoryDiff(problems=chosen.problems)
 
@@ -193,17 +204,42 @@ def diff(
         old = entries.get(f"{name}/")
         if not isinstance(old, SubdirectoryEntry) or old.raw != naming.raw_if_differs(name, raw):
             change(Action.ADD_DIRECTORY, NEW, name, raw)
-    present = {raw for raw, _ in scan.files()}, set(scan.subdirectories())
-    staying = chosen.files.keys() | chosen.staying.keys()
-    for entry in entries.values():
-        raw = entry.raw if entry.raw is not None else naming.raw_name(entry.name)
-        if isinstance(entry, FileEntry) and entry.name not in staying:
-            change(Action.DELETE, EXCLUDED_NAME if raw in present[0] else GONE, entry.name, raw)
-        elif isinstance(entry, SubdirectoryEntry) and entry.name not in chosen.subdirectories:
-            excluded = raw in present[1]
-            change(Action.DROP_DIRECTORY, EXCLUDED_NAME if excluded else GONE, entry.name, raw)
-            result.dropped[join(scan.key, entry.name)] = "directory excluded" if excluded else GONE_WITH_DIRECTORY
+    _end_missing(scan, chosen, entries, naming, gone, result)
     return result
+
+
+def _end_missing(
+    scan: DirectoryScan,
+    chosen: Chosen,
+    entries: Mapping[str, Entry],
+    naming: Naming,
+    gone: Gone,
+    result: DirectoryDiff,
+) -> None:
+    """Plan the end of what is published of a directory, and no longer in it or no longer part of the site."""
+    staying = chosen.files.keys() | chosen.staying.keys()
+    missing = [
+        entry
+        for entry in entries.values()
+        if entry.name not in (staying if isinstance(entry, FileEntry) else chosen.subdirectories)
+    ]
+    if not missing:
+        return
+    files, subdirectories = {raw for raw, _ in scan.files()}, set(scan.subdirectories())
+    is_gone = gone(scan)
+    for entry in missing:
+        raw = entry.raw if entry.raw is not None else naming.raw_name(entry.name)
+        is_file = isinstance(entry, FileEntry)
+        excluded = raw in (files if is_file else subdirectories)
+        path = join_path(scan.path, raw)
+        if not excluded and not is_gone(path, entry):
+            result.deferred.append(path)
+            continue
+        action = Action.DELETE if is_file else Action.DROP_DIRECTORY
+        reason = EXCLUDED_NAME if excluded else GONE
+        result.changes.append(Change(action, reason, scan.key, scan.path, entry.name, raw))
+        if not is_file:
+            result.dropped[join(scan.key, entry.name)] = "directory excluded" if excluded else GONE_WITH_DIRECTORY
 
 
 def ended_directory(directory: str, path: bytes, entries: Iterable[Entry], naming: Naming, reason: str) -> list[Change]:

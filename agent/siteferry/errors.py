@@ -17,6 +17,7 @@ StoreError                one request about one object
 └── OutcomeUnknownError   may have had its effect
 FileError                 one file
 ├── FileChangedError      it changed while it was read: a later run looks again
+│   └── FileLockedError   another process has it locked to write it
 └── FileUnreadableError   it cannot be read
 """
 
@@ -135,6 +136,10 @@ class FileError(Exception):
 
 class FileChangedError(FileError):
     """The file is not what the scan saw: it is left for a later run."""
+
+
+class FileLockedError(FileChangedError):
+    """Another process holds a write lock on the file: it is not finished."""
 
 
 class FileUnreadableError(FileError):

@@ -122,6 +122,7 @@ class Explainer:
             "header_rule": rule.match if rule else None,
             "settle": p.config.settle,
             "settled_in": round(left, 1) if left < math.inf else None,
+            "locked": file.place.locked,
         }
         at = printable(rules.at)
         if rules.glob:
@@ -135,8 +136,11 @@ class Explainer:
         details = [f"duplicated at {printable(copy)}" for copy in copies]
         details += header_lines(headers) if file.published and file.place.kind is Kind.FILE else []
         details += [f"header rule {printable(rule.match)}"] if rule and file.place.kind is Kind.FILE else []
+        stays = "; its published version stays" if key and self._subjects.entry(key) else ""
+        if file.place.locked and file.published and self._subjects.change(file):
+            text = f"still being written: another process has it locked{stays}"
+            return wrong(text, "wait for the end of its upload, and for the next run", details, facts)
         if left:
-            stays = "; its published version stays" if key and self._subjects.entry(key) else ""
             if left == math.inf:
                 why, _, remedy = CUT_SHORT.partition(": ")
                 return wrong(f"{why}{stays}", remedy, details, facts)

@@ -8,18 +8,20 @@ from typing import Final
 from siteferry.cache import Version
 from siteferry.compare import Comparer, Comparison, apply_brake, brake_of_a_part, settings_fingerprint
 from siteferry.config import Brake
-from siteferry.diff import Adopts, Forced
+from siteferry.diff import Adopts, Forced, Gone
 from siteferry.disagree import Disagreements
 from siteferry.head import Applied, Head
 from siteferry.header_sets import rules_from_json
 from siteferry.headers import Headers
+from siteferry.locks import write_locked
 from siteferry.parts import Parts
 from siteferry.plan import HEADERS, Plan
 from siteferry.report import Summary
+from siteferry.scan import DirectoryScan
 from siteferry.settle import Settling, has_own_clock
 from siteferry.tree import FileState, Tree
 from siteferry_contract.keys import join
-from siteferry_contract.leaf import FileEntry
+from siteferry_contract.leaf import Entry, FileEntry
 
 LOOKS_SECONDS: Final = 86_400
 """For which a look at a file that is being written is remembered."""
@@ -78,27 +80,52 @@ class Look:
     def settling(self, tree: Tree) -> Settling:
         """Judge whether files are still being written."""
         p = self._p
-        return Settling(p.config.settle, p.services.clock.now, p.cache.first_look, own_clock=has_own_clock(tree.device))
+        return Settling(
+            p.config.settle,
+            p.services.clock.now,
+            p.cache.first_look,
+            own_clock=has_own_clock(tree.device),
+            device=tree.device,
+            locked=write_locked,
+        )
 
-    def _settled(self, tree: Tree) -> Callable[[bytes, FileState], bool]:
+    def _settled(self, settling: Settling) -> Callable[[bytes, FileState], bool]:
         """Judge, and remember what is to be looked at again."""
-        settling, cache = self.settling(tree), self._p.cache
-        self.unsettled = {}
+        cache = self._p.cache
         has_fragments = cache.has_fragments()
 
         def settled(path: bytes, state: FileState) -> bool:
             if has_fragments and cache.is_fragment(path, state.text()):
                 return False  # until somebody writes it again
-            left = settling.left(path, state)
-            directory = path.rpartition(b"/")[0]
-            if left <= 0:
+            if settling.settled(path, state):
                 return True
-            if directory in self.unsettled or len(self.unsettled) < MOST_UNSETTLED:
-                self.unsettled[directory] = min(left, self.unsettled.get(directory, left))
+            left = settling.left(path, state)
+            self._wait_for(path.rpartition(b"/")[0], left if left > 0 else self._p.config.settle)
             self._p.reporter.left_over(path, state)
             return False
 
         return settled
+
+    def _gone(self, settling: Settling) -> Gone:
+        """Judge what is missing, likewise."""
+
+        def gone(scan: DirectoryScan) -> Callable[[bytes, Entry], bool]:
+            is_gone = settling.gone(scan)
+
+            def judge(path: bytes, entry: Entry) -> bool:
+                if is_gone(path, entry):
+                    return True
+                self._wait_for(scan.path, self._p.config.settle)
+                self._p.reporter.left_over(path, None)
+                return False
+
+            return judge
+
+        return gone
+
+    def _wait_for(self, directory: bytes, seconds: float) -> None:
+        if directory in self.unsettled or len(self.unsettled) < MOST_UNSETTLED:
+            self.unsettled[directory] = min(seconds, self.unsettled.get(directory, seconds))
 
     def compare(
         self,
@@ -113,10 +140,13 @@ class Look:
     ) -> Comparison:
         """Fill the plan, and begin the summary; with `hinted`, look at those directories alone."""
         p = self._p
+        settling = self.settling(tree)
+        self.unsettled = {}
         comparer = Comparer(
             p.cache,
             p.naming,
-            settled=self._settled(tree),
+            settled=self._settled(settling),
+            gone=self._gone(settling),
             forced=extra.forced,
             adopts=extra.adopts,
             hears=extra.disagreements.choose if extra.disagreements else None,

@@ -8,7 +8,7 @@ from typing import Final
 
 from siteferry.cache import Cache
 from siteferry.diff import Naming, choose, publishable_name
-from siteferry.errors import FileError
+from siteferry.errors import FileError, FileLockedError
 from siteferry.links import FORMAT_SHIFT, NOT_THERE, REFUSED_NAMES, Looked
 from siteferry.names import join_path
 from siteferry.scan import DirectoryScan, walk
@@ -46,6 +46,8 @@ class Place:
     """Why a file or directory that is there cannot be read."""
     link: str = ""
     """What a symlink that is not followed is, where some are."""
+    locked: bool = False
+    """Another process has the file locked to write it."""
 
     @property
     def is_whole(self) -> bool:
@@ -85,7 +87,8 @@ def look_at(tree: Tree, path: bytes) -> Place:
             if linked and stat.S_ISREG(linked.st_mode):
                 kind, state = Kind.FILE, FileState.of(linked)
             word = REFUSED_NAMES.get(linked.st_mode >> FORMAT_SHIFT, "") if linked else ""
-            return Place(path, kind, at, state, _why_unreadable(tree, at, state) if kind is Kind.FILE else "", word)
+            why, locked = _why_unreadable(tree, at, state) if kind is Kind.FILE else ("", False)
+            return Place(path, kind, at, state, why, word, locked)
     try:
         with tree.directory(path) as descriptor:
             os.scandir(descriptor).close()
@@ -140,12 +143,15 @@ def _look_through(tree: Tree, path: bytes) -> Looked | None:
         return None
 
 
-def _why_unreadable(tree: Tree, path: bytes, state: FileState) -> str:
+def _why_unreadable(tree: Tree, path: bytes, state: FileState) -> tuple[str, bool]:
+    """Say why a file cannot be read (empty: it can), and whether another process has it locked to write it."""
     directory, _, name = path.rpartition(b"/")
     try:
         with tree.directory(directory) as parent, OpenFile(parent, name, state, tree.links, directory):
-            return ""
+            return "", False
     except OSError as error:
-        return error.strerror or str(error)
+        return error.strerror or str(error), False
+    except FileLockedError:
+        return "", True
     except FileError as error:
-        return str(error)
+        return str(error), False

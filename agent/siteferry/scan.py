@@ -53,6 +53,8 @@ class DirectoryScan:
     """Nanoseconds."""
     ctimes: "array[int]" = field(default_factory=lambda: array("q"))
     """Nanoseconds."""
+    ctime_ns: int = 0
+    """Of the directory itself, from before its names were read."""
     digest: bytes = b""
     """Of everything that the diff looks at, as `digest_directory` gives it."""
 
@@ -161,7 +163,8 @@ def _begin(open_it: Callable[[], int], path: bytes, key: str, tree: Tree) -> tup
 def _read(descriptor: int, path: bytes, key: str, tree: Tree) -> tuple[Scanned, int]:
     """Read an open directory; the descriptor is closed if that fails."""
     try:
-        scan = DirectoryScan(path, key, os.fstat(descriptor).st_dev)
+        status = os.fstat(descriptor)
+        scan = DirectoryScan(path, key, status.st_dev, ctime_ns=clamp(status.st_ctime_ns))
         digest = _Digest(key, scan.device)
         for names, states, subdirectories in _chunks(descriptor, path, tree.links):
             tree.progress()

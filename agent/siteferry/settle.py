@@ -1,16 +1,31 @@
-"""Is a file still being written? Judged by its ctime, which no FTP client can set."""
+"""Is a file still being written, or about to come back? Judged by ctimes, which no FTP client can set, and by locks."""
 
 import os
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Final
 
+from siteferry.scan import DirectoryScan
 from siteferry.tree import FileState
+from siteferry_contract.leaf import Entry, FileEntry
 
 _OWN_CLOCK: Final = frozenset(
     "nfs nfs4 cifs smb3 9p ceph glusterfs lustre afs fuse fuseblk virtiofs ocfs2 gfs2 beegfs vboxsf".split()
 )
 _MOUNT_DEVICE, _MOUNT_SEPARATOR = 2, "-"
+
+LONGEST_ABSENCE: Final = 6
+"""Times `settle`, for which a name that is missing from a directory that others go on changing may come back."""
+UPLOAD_SECONDS: Final = 3600
+"""After its last byte, for which an upload under a temporary name may still take the place of what is missing."""
+_RESUMED: Final = b".pureftpd-upload."
+"""While an upload is resumed, Pure-FTPd has the file under such a name only: which file it is, is not known."""
+_STAND_INS: Final = (b".in.%b.", b".in.%b", b"%b.filepart")
+"""Names under which a file is uploaded: ProFTPD's HiddenStores, lftp, WinSCP."""
+
+Locked = Callable[[], AbstractSet[tuple[int, int]]]
+"""Gives (device, inode) of the files that are locked for writing."""
 
 
 class Settling:
@@ -23,13 +38,48 @@ class Settling:
         first_look: Callable[[bytes, str, float], float],
         *,
         own_clock: bool,
+        device: int = 0,
+        locked: Locked = frozenset,
     ) -> None:
+        """Make it; `locked` is asked once, when the first file would count as settled on `device`."""
         self._seconds, self._now, self._first_look = seconds, now, first_look
         self._own_clock = own_clock
+        self._device, self._ask = device, locked
+        self._locked: AbstractSet[tuple[int, int]] | None = None
 
     def settled(self, path: bytes, state: FileState) -> bool:
-        """Tell whether nobody has written the file for `seconds`."""
-        return self.left(path, state) <= 0
+        """Tell whether nobody has written the file for `seconds`, and nobody has it locked to write it."""
+        if self.left(path, state) > 0:
+            return False
+        if self._locked is None:
+            self._locked = self._ask()
+        return not self._locked or (self._device, state.inode) not in self._locked
+
+    def gone(self, scan: DirectoryScan) -> Callable[[bytes, Entry], bool]:
+        """Tell for a directory whether a published name that is missing there will not be back in a moment.
+
+        Mirror tools delete before they upload again, and clients before they rename. So the directory has to be left
+        alone for `seconds`, in which no name came or went; but not for ever, where others go on changing it.
+        """
+        now = self._now()
+        uploads = {
+            name
+            for name, state in scan.files()
+            if _may_be_an_upload(name) and 0 <= now - state.ctime_ns / 1e9 < UPLOAD_SECONDS
+        }
+        if any(name.startswith(_RESUMED) for name in uploads):
+            return lambda *_: False
+        quiet = now - scan.ctime_ns / 1e9 >= self._seconds and not self._own_clock
+        longest = self._seconds * (1 if self._own_clock else LONGEST_ABSENCE)
+
+        def is_gone(path: bytes, entry: Entry) -> bool:
+            name = path.rpartition(b"/")[2]
+            if uploads and any(stand_in % name in uploads for stand_in in _STAND_INS):
+                return False
+            look = f"gone {entry.ctime_ns}" if isinstance(entry, FileEntry) else "gone"
+            return quiet or now - self._first_look(path, look, now) >= longest
+
+        return is_gone
 
     def left(self, path: bytes, state: FileState) -> float:
         """Give the seconds until the file is settled if nobody writes it meanwhile; 0 or less: it is.
@@ -43,6 +93,10 @@ class Settling:
             return self._seconds - age
         first = self._first_look(path, state.text(), now)
         return self._seconds - (now - first)
+
+
+def _may_be_an_upload(name: bytes) -> bool:
+    return name.startswith((_RESUMED, b".in.")) or name.endswith(b".filepart")
 
 
 def has_own_clock(device: int, mounts: Path = Path("/proc/self/mountinfo")) -> bool:

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from siteferry.errors import FileChangedError, FileUnreadableError, RootError
+from siteferry.errors import FileChangedError, FileLockedError, FileUnreadableError, RootError
 from siteferry.links import NOT_THERE, READ, Excluding, Links, Looked, is_unknown
+from siteferry.locks import is_write_locked
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _MOST: Final = (1 << 63) - 1
@@ -141,7 +142,10 @@ def file_state(parent: int, name: bytes, links: Links | None = None, path: bytes
 
 
 class OpenFile:
-    """A regular file that was exactly in `state` when it was opened. Use as a context manager."""
+    """A regular file that was exactly in `state`, and nobody's to write, when it was opened.
+
+    Use as a context manager.
+    """
 
     def __init__(
         self, parent: int, name: bytes, state: FileState, links: Links | None = None, path: bytes = b""
@@ -174,12 +178,14 @@ class OpenFile:
         os.close(self._descriptor)
 
     def check_unchanged(self) -> None:
-        """Raise FileChangedError unless the file is still in its state."""
+        """Raise FileChangedError unless the file is still in its state, and locked by nobody who writes it."""
         self._check(os.fstat(self._descriptor))
 
     def _check(self, status: os.stat_result) -> None:
         if FileState.of(status) != self._state:
             raise FileChangedError("it changed while it was being published")
+        if is_write_locked(self._descriptor):
+            raise FileLockedError("another process has it locked to write it")
 
     def read(self) -> bytes:
         """Read the whole file, and check that it did not change meanwhile."""

@@ -132,10 +132,9 @@ def agent_with(served: Any, folder: Path, tables: str = "", **settings: str) -> 
 
 
 def wait_settled(root: Path) -> None:
-    """Wait until the newest ctime beneath a root is older than what the agent waits for."""
+    """Wait until the newest ctime of a root, and beneath it, is older than what the agent waits for."""
     newest = max(
-        (os.lstat(os.path.join(folder, name)).st_ctime for folder, _, names in os.walk(root) for name in names),
-        default=0.0,
+        os.lstat(os.path.join(folder, name)).st_ctime for folder, _, names in os.walk(root) for name in (".", *names)
     )
     while time.time() - newest <= SETTLE_SECONDS + 0.1:
         time.sleep(0.05)
