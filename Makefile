@@ -14,10 +14,10 @@ export UV_PYTHON_DOWNLOADS := never
 # A schedule of the simulation is the same wherever its seed is run.
 export PYTHONHASHSEED := 0
 
-.PHONY: help demo test check unit browser bench wheel clean
+.PHONY: help demo test check unit browser ftp-servers bench wheel clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 demo: $(UV) ## Publish a sample site on the local stack; ONCE=1 checks everything and exits
 	@$(UV) run --quiet --frozen --no-default-groups --group local siteferry-local demo $(if $(ONCE),--once)
@@ -33,7 +33,7 @@ check: $(UV) ## Run the linters, the type checker and the import contracts
 	$(UV) run --frozen node --check lambdas/siteferry_lambdas/directory_page.js
 
 unit: $(UV) ## Run the tests that need no local stack
-	$(UV) run --frozen pytest tests/unit tests/property tests/simulation tests/conformance tests/browser -m "not e2e and not aws" $(ARGS)
+	$(UV) run --frozen pytest tests/unit tests/property tests/simulation tests/conformance tests/browser tests/ftp -m "not e2e and not aws" $(ARGS)
 
 browser: $(UV) ## Install what tests/browser needs, if it is not there: Debian's package as root, or Playwright's
 	@for name in chromium-headless-shell chromium google-chrome; do command -v $$name && exit 0; done; \
@@ -41,6 +41,9 @@ browser: $(UV) ## Install what tests/browser needs, if it is not there: Debian's
 		apt-get install -qq --no-install-recommends chromium-headless-shell fonts-liberation > /dev/null; \
 	then command -v chromium-headless-shell; \
 	else $(UV) run --frozen playwright install --only-shell chromium; fi
+
+ftp-servers: $(UV) ## Unpack the FTP servers that tests/ftp needs, if they are not there, where apt is
+	@$(UV) run --quiet --frozen python -m tests.ftp.packages
 
 bench: $(UV) ## Measure siteferry beside its peers (hours), and write docs/benchmarks.md
 	$(UV) run --frozen python -m tests.bench all --files 100000 --peers rclone,s5cmd,awscli,s3cmd
