@@ -2,9 +2,11 @@
 # ruff: noqa: D102 - the ports say what each method does
 
 import errno
+import fcntl
 import json
 import os
 import shutil
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
@@ -269,6 +271,18 @@ def test_a_file_whose_upload_was_cut_short(operator: Operator) -> None:
     assert "cut short" in found.reason
     assert "upload it again" in found.remedy
     assert json.loads(document(found))["steps"]["rules"]["settled_in"] is None
+
+
+def test_a_file_that_is_locked(operator: Operator) -> None:
+    """What another process has locked to write it is told as that, not as unreadable, however old its ctime is."""
+    operator.world.write("d.txt", b"the first half")
+    with (operator.world.root / "d.txt").open("r+b") as file:
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        found = operator.asks("d.txt")
+    assert judged(found) == (Outcome.NOT_LIVE, "rules")
+    assert "another process has it locked; its published version stays" in found.reason
+    assert found.steps["rules"].facts
+    assert found.steps["rules"].facts["locked"] is True
 
 
 def test_a_new_file_that_waits_for_a_run(operator: Operator) -> None:
