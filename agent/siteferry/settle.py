@@ -76,8 +76,9 @@ class Settling:
             name = path.rpartition(b"/")[2]
             if uploads and any(stand_in % name in uploads for stand_in in _STAND_INS):
                 return False
-            look = f"gone {entry.ctime_ns}" if isinstance(entry, FileEntry) else "gone"
-            return quiet or now - self._first_look(path, look, now) >= longest
+            # No path ends so: a file may be where a directory was, and has looks of its own.
+            mark, look = (b"/", f"gone {entry.ctime_ns}") if isinstance(entry, FileEntry) else (b"//", "gone")
+            return quiet or now - self._first_look(path + mark, look, now) >= longest
 
         return is_gone
 

@@ -120,3 +120,16 @@ def test_a_resumed_upload_of_pure_ftpd_keeps_what_is_missing(host: World) -> Non
     host.clock.wait(host.config.settle)
     summary = host.sync()
     assert (summary.deleted, summary.unchanged) == (0, 1)
+
+
+def test_a_file_in_the_place_of_a_directory_has_looks_of_its_own(host: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On another clock, looks at a new file and at the missing directory of its name do not undo one another."""
+    host.write("kept.txt")
+    host.settle()
+    monkeypatch.setattr("siteferry.look.has_own_clock", lambda _: True)
+    shutil.rmtree(host.root / "d")
+    host.write("d", b"a file now")
+    assert host.sync().deferred == 2
+    host.clock.wait(host.config.settle)
+    summary = host.sync()
+    assert (summary.deferred, summary.uploaded, summary.deleted) == (0, 1, 2)
