@@ -11,10 +11,13 @@ export PATH := $(TOOLS)/bin:$(PATH)
 # time, and make it anew.
 export UV_PYTHON := $(shell $(PYTHON) -c 'import sys; print(sys.executable)')
 export UV_PYTHON_DOWNLOADS := never
+# The releases of Debian that the .deb is tested on, and what is on a host of them before it comes.
+DEBIANS := .cache/debian/bookworm .cache/debian/trixie
+DEBIAN_PACKAGES := bash-completion,ca-certificates,dbus,man-db,python3,systemd-sysv
 # A schedule of the simulation is the same wherever its seed is run.
 export PYTHONHASHSEED := 0
 
-.PHONY: help demo test check unit browser ftp-servers bench wheel clean
+.PHONY: help demo test check unit browser ftp-servers debian bench wheel deb clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -45,6 +48,14 @@ browser: $(UV) ## Install what tests/browser needs, if it is not there: Debian's
 ftp-servers: $(UV) ## Unpack the FTP servers that tests/ftp needs, if they are not there, where apt is
 	@$(UV) run --quiet --frozen python -m tests.ftp.packages
 
+debian: $(DEBIANS) ## Make the Debian trees that tests/e2e/test_debian.py installs the package in; as root
+.cache/debian/%:
+	@command -v debootstrap > /dev/null || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends debootstrap > /dev/null; }
+	@rm -rf $@.new && mkdir -p $(@D) && echo "making $@"
+	@debootstrap --variant=minbase --include=$(DEBIAN_PACKAGES) $* $@.new > $@.log || { tail $@.log; exit 1; }
+	@rm -rf $@.new/var/cache/apt/archives/*.deb && mv $@.new $@
+
 bench: $(UV) ## Measure siteferry beside its peers (hours), and write docs/benchmarks.md
 	$(UV) run --frozen python -m tests.bench all --files 100000 --peers rclone,s5cmd,awscli,s3cmd
 	$(UV) run --frozen python -m tests.bench first nochange changed daemon one --files 1000000 --peers rclone
@@ -54,6 +65,9 @@ bench: $(UV) ## Measure siteferry beside its peers (hours), and write docs/bench
 
 wheel: $(UV) ## Build the wheel for the FTP host
 	$(UV) build --wheel
+
+deb: $(UV) ## Build the .deb for the FTP host
+	$(UV) run --quiet --frozen --no-default-groups --group packaging python -m siteferry_packaging
 
 clean: ## Remove what was fetched and built
 	rm -rf .cache .venv dist infra/node_modules infra/cdk.out .mypy_cache .ruff_cache .pytest_cache .hypothesis

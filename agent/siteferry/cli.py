@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name must not end a run on a latin-1 terminal
     try:
-        options = _parser().parse_args(arguments)
+        options = make_parser().parse_args(arguments)
         command: Callable[[argparse.Namespace], int] = getattr(import_module(options.module), options.function)
         return command(options)
     except SiteferryError as error:
@@ -161,7 +161,8 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, f"`{self.prog} --help` shows how")
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Make the command line's parser; the manual page and the completions are made from it."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = _Parser(prog="siteferry", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=raw)
     parser.add_argument("--version", action="version", version=f"siteferry {__version__}")

@@ -4,10 +4,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from siteferry import config as config_module
 from siteferry.cli import main
 from siteferry.config import DEFAULT_EXCLUDES, load_config
 from siteferry.errors import ConfigError, Exit
@@ -261,12 +264,41 @@ def test_no_credentials(config: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+EXAMPLE = Path("agent/packaging/siteferry.toml")
+SETTING = re.compile(r"(?m)^# (?=\w+ = )")
+"""What makes a comment of a setting, in the example."""
+
+
+def test_the_example_configuration_says_what_it_lacks() -> None:
+    """As it is installed it sets nothing, and names the first setting that is needed."""
+    with pytest.raises(ConfigError, match=r"`site` is missing"):
+        load_config(EXAMPLE)
+
+
+def test_the_example_configuration_explains_every_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uncommented it loads, and has every setting that there is; each paragraph of it has a comment."""
+    asked = set()
+
+    def take(table: Any, key: str, check: Any, default: Any = None) -> Any:
+        asked.add(table.where + key)
+        return original(table, key, check, default)
+
+    original = config_module._Table.take
+    monkeypatch.setattr(config_module._Table, "take", take)
+    text = SETTING.sub("", EXAMPLE.read_text("utf-8"))
+    (tmp_path / "all.toml").write_text(text, "utf-8")
+    load_config(tmp_path / "all.toml")
+    shown = tomllib.loads(text)
+    names = {f"{table}.{name}" for table, values in shown.items() if isinstance(values, dict) for name in values}
+    assert shown.keys() | names == asked
+    assert all("#" in block for block in text.split("\n\n"))
+
+
 def test_the_example_configuration_shows_the_defaults(tmp_path: Path) -> None:
-    """The commented example loads as it is, and each line that is commented out says the default."""
-    example = Path("agent/packaging/siteferry.toml").read_text("utf-8")
-    shown = re.sub(r"(?m)^# (\w+ = [^#\n]*)", r"\1", example).replace('exclude = ["*.bak", "private/*"]', "")
-    (tmp_path / "as-is.toml").write_text(example, "utf-8")
-    (tmp_path / "shown.toml").write_text(shown.replace('profile = "siteferry"', ""), "utf-8")
-    as_is, spelled_out = load_config(tmp_path / "as-is.toml"), load_config(tmp_path / "shown.toml")
-    assert spelled_out == as_is
-    assert "files = 20" in shown
+    """Uncommented, what it shows is the default, but for what has none and what `exclude` gives as examples."""
+    example = re.sub(r"(?m)^# exclude = .*", "", EXAMPLE.read_text("utf-8")).partition("[aws]")[0]
+    needed = re.sub(r"(?m)^# (?=site|root)", "", example)
+    (tmp_path / "needed.toml").write_text(needed, "utf-8")
+    (tmp_path / "shown.toml").write_text(SETTING.sub("", example), "utf-8")
+    assert load_config(tmp_path / "shown.toml") == load_config(tmp_path / "needed.toml")
+    assert "files = 20" in example
