@@ -26,6 +26,7 @@ NEWEST_PYTHON: Final = 15
 """The minor versions between which Debian's Python may be; `nfpm.yaml` says the same as a dependency."""
 
 _CHECKOUT: Final = Path(__file__).resolve().parents[2]
+_UV: Final = os.environ.get("UV", "uv")
 _NFPM: Final = Path("agent/packaging/nfpm.yaml")
 _ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _COMMAND: Final = f"""\
@@ -45,7 +46,7 @@ def build_deb(out: Path, work: Path, checkout: Path = _CHECKOUT) -> Path:
     machine = platform.machine()
     if machine not in _ARCHITECTURES:
         raise PackagingError(f"{machine}: the package is made for {' and '.join(_ARCHITECTURES)} only")
-    _run(["uv", "build", "--quiet", "--wheel", "--out-dir", work / "dist", checkout])
+    _run([_UV, "build", "--quiet", "--wheel", "--out-dir", work / "dist", checkout])
     (wheel,) = (work / "dist").glob("*.whl")
     version = wheel.name.split("-")[1]
     _environment(work / "environment", wheel, machine, checkout)
@@ -53,20 +54,9 @@ def build_deb(out: Path, work: Path, checkout: Path = _CHECKOUT) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     package = out / f"siteferry_{debian_version(version)}_{_ARCHITECTURES[machine]}.deb"
     package.unlink(missing_ok=True)
-    _run(
-        [
-            Path(sys.executable).with_name("nfpm"),
-            "package",
-            "--config",
-            _NFPM,
-            "--packager",
-            "deb",
-            "--target",
-            package,
-        ],
-        cwd=checkout,
-        environment={"VERSION": debian_version(version), "ARCH": _ARCHITECTURES[machine], "WORK": str(work)},
-    )
+    pack: list[str | Path] = [Path(sys.executable).with_name("nfpm"), "package", "--config", _NFPM]
+    variables = {"VERSION": debian_version(version), "ARCH": _ARCHITECTURES[machine], "WORK": str(work)}
+    _run([*pack, "--packager", "deb", "--target", package], cwd=checkout, environment=variables)
     return package
 
 
@@ -79,9 +69,9 @@ def _environment(folder: Path, wheel: Path, machine: str, checkout: Path) -> Non
     """Lay out what will be at PREFIX."""
     packages = folder / "lib" / "python3" / "site-packages"
     locked = folder.with_name("requirements.txt")
-    export = ["uv", "export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project", "--no-header"]
+    export = [_UV, "export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project", "--no-header"]
     _run([*export, "--project", checkout, "--output-file", locked])
-    install: list[str | Path] = ["uv", "pip", "install", "--quiet", "--target", packages, "--link-mode", "copy", "--no-config"]
+    install: list[str | Path] = [_UV, "pip", "install", "--quiet", "--target", packages, "--link-mode", "copy"]
     install += ["--only-binary", ":all:", "--python-version", f"3.{OLDEST_PYTHON}"]
     install += ["--python-platform", f"{machine}-unknown-linux-gnu"]
     _run([*install, "--require-hashes", "--requirements", locked])

@@ -134,5 +134,12 @@ def _line(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Escape what roff would act on, and keep ASCII's signs as they were typed."""
-    signs: dict[str, str | int | None] = {"\\": r"\e", "-": r"\-", "'": r"\(aq", "`": r"\(ga", "^": r"\(ha", "~": r"\(ti"}
+    signs: dict[str, str | int | None] = {
+        "\\": r"\e",
+        "-": r"\-",
+        "'": r"\(aq",
+        "`": r"\(ga",
+        "^": r"\(ha",
+        "~": r"\(ti",
+    }
     return text.translate(str.maketrans(signs))

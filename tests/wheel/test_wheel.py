@@ -24,9 +24,10 @@ assert ours == {"siteferry", "siteferry_contract"}, ours
 """
 
 
-def run(command: Sequence[str | Path]) -> str:
-    """Run a command away from the repository; gives what it printed."""
+def run(command: Sequence[str | Path], **variables: str) -> str:
+    """Run a command away from the repository, with variables of its own; gives what it printed."""
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment |= variables
     done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -67,3 +68,13 @@ def test_wheel_installs_alone(uv: str, wheel: Path, tmp_path: Path) -> None:
     imported = run([python, "-I", "-c", IMPORT_EVERYTHING]).split()
     assert {"siteferry.cli", "siteferry.aws.objects", "siteferry_contract.leaf"} <= set(imported)
     assert run([environment / "bin" / "siteferry", "--version"]).startswith("siteferry ")
+
+
+def test_the_wheel_is_a_tool_of_uv(uv: str, wheel: Path, tmp_path: Path) -> None:
+    """`uv tool install` puts the command where it is told to, and `uv tool uninstall` takes it away."""
+    places = {"UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    run([uv, "tool", "install", wheel], **places)
+    assert [file.name for file in (tmp_path / "bin").iterdir()] == ["siteferry"]
+    assert "exit codes:" in run([tmp_path / "bin" / "siteferry", "--help"])
+    run([uv, "tool", "uninstall", "siteferry"], **places)
+    assert not list((tmp_path / "bin").iterdir())
