@@ -107,7 +107,7 @@ def test_the_package_on_a_debian_host(site: Any, machine: Machine, packages: tup
     main_process = machine.unit("siteferry", "MainPID")
     install(machine, new)
     assert machine.run("siteferry", "--version") == f"siteferry {NEXT}\n"
-    assert machine.unit("siteferry", "MainPID") != main_process
+    assert machine.unit("siteferry", "MainPID") not in (main_process, {"MainPID": "0"})
     assert (machine.tree / CONFIGURATION).read_bytes() == configuration
     publish(machine, site, "after the upgrade.txt")
     assert last_run(machine) > runs
@@ -221,6 +221,7 @@ def assert_heard_by_systemd(machine: Machine) -> None:
     stopped = {"ActiveState": "inactive", "Result": "success", "ExecMainStatus": "0"}
     assert machine.unit("siteferry", *stopped) == stopped
     assert status_text(machine).startswith("stopping: ")
+    machine.run("systemctl", "start", "siteferry")
 
 
 def assert_watched_over(machine: Machine) -> None:
@@ -229,7 +230,7 @@ def assert_watched_over(machine: Machine) -> None:
     drop_in.parent.mkdir()
     drop_in.write_text(SHORT_WATCHDOG, "utf-8")
     machine.run("systemctl", "daemon-reload")
-    machine.run("systemctl", "start", "siteferry")
+    machine.run("systemctl", "restart", "siteferry")
     first = machine.unit("siteferry", "WatchdogTimestampMonotonic")
     wait_for(lambda: machine.unit("siteferry", "WatchdogTimestampMonotonic") != first, "two pings")
     machine.run("systemctl", "kill", "--kill-whom=main", "--signal=SIGSTOP", "siteferry")
