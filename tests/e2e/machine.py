@@ -117,8 +117,10 @@ def _cgroups() -> str:
 
 
 def _child(process: "subprocess.Popen[str]") -> int:
-    """Give the process that another one started; 0 if it has none yet."""
+    """Give the init that `unshare` started; 0 if it has not yet."""
     assert process.poll() is None, process.communicate()[0]
+    if Path(f"/proc/{process.pid}/comm").read_text("utf-8") != "unshare\n":
+        return 0  # still the shell, whose children are others
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text("ascii").split()
     return int(children[0]) if children else 0
 
