@@ -9,7 +9,7 @@ TOGETHER = ("browser", "conformance", "e2e", "infra", "wheel")
 """Folders whose tests share what is dear to make: a local stack, a browser, a synthesis."""
 
 
-class _ByFolder(LoadScopeScheduling):
+class _ByFolder(LoadScopeScheduling):  # type: ignore[misc]
     """Keeps such a folder together, and elsewhere a file."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -141,7 +141,9 @@ class SiteStack(cdk.Stack):
             log_groups=log_groups,
             parameter=parameter,
         )
-        bucket = self.get_logical_id(storage.bucket.node.default_child)
+        resource = storage.bucket.node.default_child
+        assert isinstance(resource, cdk.CfnElement)
+        bucket = self.get_logical_id(resource)
         acknowledge(
             self,
             {f"IAM5[Resource::<{bucket}.Arn>/{site.prefix}*]": "the site's objects: users choose their keys"},

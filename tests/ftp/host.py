@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,7 +138,7 @@ class _Reporter(PlainReporter):
         super().__init__(out)
         self._host = host
 
-    def looking(self) -> None:
+    def looking(self, hinted: Collection[bytes] | None = None) -> None:
         self._host.begin_cycle()
 
     def note(self, text: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from siteferry.cli import _parser
+from siteferry.cli import make_parser
 from siteferry_contract.job import JOB_KINDS
 from tests.infra.conftest import Synthesized
 
@@ -52,7 +52,7 @@ def test_every_command_of_a_runbook_is_one(runbook: Path) -> None:
     """The parser of the release takes each as it stands."""
     text = runbook.read_text("utf-8")
     for command in commands(text):
-        _parser().parse_args(shlex.split(command)[1:])
+        make_parser().parse_args(shlex.split(command)[1:])
 
 
 def test_the_commands_of_runbooks_are_found() -> None:
@@ -70,4 +70,4 @@ def test_every_command_that_an_alarm_names_is_one(stack: Synthesized) -> None:
     ]
     assert "siteferry redrive --dry-run" in found
     for command in found:
-        _parser().parse_args(shlex.split(command)[1:])
+        make_parser().parse_args(shlex.split(command)[1:])

@@ -116,6 +116,7 @@ def assert_harmless(text: str, *, least: int = 1) -> None:
         "site ",
         "root ",
         "agent ",
+        "AWS ",
         "published ",
         "last ",
         "…",

@@ -148,11 +148,12 @@ def test_an_end_with_an_error_is_told_where_the_log_is(tmp_path: Path, command: 
         check=False,
     )
     assert done.returncode == 78
+    said = [line for line in done.stdout.splitlines() if "WARNING: " not in line]  # of this process's own rights
     if log == "text":
-        assert done.stdout == ""
+        assert said == []
         assert "there-is-none" in done.stderr
         return
     assert done.stderr == ""
-    (line,) = [json.loads(line) for line in done.stdout.splitlines()]
+    (line,) = map(json.loads, said)
     assert (line["level"], line["site"], line["run"]) == ("error", "www", None)
     assert "there-is-none" in line["message"]
