@@ -42,8 +42,9 @@ INDEX_BYTES: Final = 31
 POLLS: Final = 4 * 5 * _MONTH_SECONDS / 20
 """Receives of empty queues: Lambda polls each of the four by five long polls of 20 s (Lambda Developer Guide, SQS)."""
 AGENT_METRICS: Final = 6
-HANDLER_METRICS: Final = 14
-ALARMS: Final = 24
+HANDLER_METRICS: Final = 20
+"""About: each handler counts its jobs, and what it did."""
+ALARMS: Final = 23
 LOG_BYTES_OF_A_CHANGE: Final = 2_000
 
 

@@ -35,6 +35,7 @@ PERMISSIONS = {
     ("Heartbeat", "cloudwatch:PutMetricData"): "cloudwatch:PutMetricData",
 }
 """Statement and action of the agent's policy, and the line that fails without it."""
+UNKNOWN_HERE = "cloudwatch:PutMetricData"
 _USER, _POLICY = "siteferry-check-test", "restricted"
 
 
@@ -118,15 +119,19 @@ def traces(site: Any) -> tuple[Any, ...]:
 
 
 def test_a_check_passes_beside_a_daemon_and_leaves_nothing(site: Any, agent: Agent) -> None:
-    """With the deployed policy every line is ok, while a daemon works; bucket, index and queues stay as they are."""
+    """With the deployed policy every line is ok, while a daemon works; bucket, index and queues stay as they are.
+
+    But for one: the emulator knows no namespaces of metrics, so that the heartbeat's permission cannot be told.
+    """
     agent.sync()
     site.wait_drained()
     before = traces(site)
     with agent.daemon():
         done = agent.run("check")
         assert "runs on this host now" in done.stdout
-        verdicts = {line.split()[0] for line in done.stdout.splitlines()[:-1]}
-        assert verdicts == {"ok"}, done.stdout
+        verdicts = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()[:-1]}
+        assert {name for name, verdict in verdicts.items() if verdict != "ok"} == {UNKNOWN_HERE}, done.stdout
+        assert verdicts[UNKNOWN_HERE] == "-"
     assert traces(site) == before
 
 
@@ -150,7 +155,7 @@ def test_more_permissions_than_needed_are_not_taken_for_a_proof(site: Any, agent
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     done = replace(agent, environment={name: site.environment[name] for name in names}).run("check", "--json")
     untried = {line["name"] for line in json.loads(done.stdout)["checks"] if line["verdict"] == "untried"}
-    assert untried == {"sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"}
+    assert untried == {"sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", UNKNOWN_HERE}
 
 
 def test_a_check_goes_on_after_a_failure(site: Any, agent: Agent, tmp_path: Path) -> None:

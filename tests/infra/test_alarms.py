@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 from siteferry.aws.metrics import NAMESPACE, CloudWatchMetrics
 from siteferry.vitals import Figures
 from siteferry_contract.job import JOB_KINDS
+from tests.bench.cost import ALARMS
 from tests.infra.conftest import INFRA, SITES, Synthesized, synthesize
 
 AGENT = {"agent-silent": "Alive", "oldest-change": "OldestUnpublishedSeconds", "deletes-held": "Held"}
@@ -184,6 +185,11 @@ def test_a_site_elsewhere_has_the_same_alarm_in_a_stack_of_its_own(
     beside = named(stacks["full"])["cdn-errors"]
     for name in ("AlarmName", "AlarmDescription", "Namespace", "MetricName", "Statistic", "Period", "Threshold"):
         assert alarm[name] == beside[name]
+
+
+def test_as_many_alarms_as_the_bill_has(stacks: dict[str, Synthesized]) -> None:
+    """docs/cost.md counts them."""
+    assert len(stacks["plain"].of_type("AWS::CloudWatch::Alarm")) == ALARMS
 
 
 def test_the_dashboard_answers_first_whether_the_site_is_current(stack: Synthesized) -> None:
