@@ -90,6 +90,8 @@ class Config:
     """`skip`: none is followed; `inside`: those to files beneath the root are published as these files."""
     max_file_size: float = 50.0
     """Gigabytes (1,000,000,000 bytes); a larger file is reported, not published, and its published version stays."""
+    max_directory: int = 1_000_000
+    """Names; a directory with more counts as unreadable. Comparing one takes up to a kilobyte of memory for each."""
     delete: bool = True
     """False: nothing is ever deleted from S3."""
     audit_days: float = 7.0
@@ -136,6 +138,7 @@ def _config(table: "_Table") -> Config:
         exclude=(*base, *extra),
         symlinks=table.take("symlinks", _one_of(SKIP, INSIDE), default.symlinks),
         max_file_size=table.take("max_file_size", _number(0.001, 50_000), default.max_file_size),
+        max_directory=table.take("max_directory", _integer(1, 100_000_000), default.max_directory),
         delete=table.take("delete", _boolean, True),
         audit_days=table.take("audit_days", _number(0, 365), default.audit_days),
         heartbeat=table.take("heartbeat", _boolean, default.heartbeat),

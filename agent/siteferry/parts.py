@@ -61,7 +61,7 @@ class Parts:
     def open_tree(self) -> Tree:
         """Open the root; raises RootError."""
         follows = self.naming.excludes if self.config.symlinks == INSIDE else None
-        return Tree(self.config.root, self.services.progress, follows)
+        return Tree(self.config.root, self.services.progress, follows, self.config.max_directory)
 
     @property
     def headers(self) -> Headers:

@@ -19,9 +19,6 @@ from siteferry.tree import FileState, Tree, clamp, open_directory
 DIGEST_BYTES: Final = 16
 CHUNK: Final = 4096
 """Names that are read, and digested, together."""
-MOST_NAMES: Final = 1_000_000
-"""In one directory, which takes up to a kilobyte of memory for each to be compared. One that has more counts as
-unreadable: anybody can make names, at no cost."""
 
 _FILE, _DIRECTORY, _SYMLINK, _OTHER = b"f", b"d", b"l", b"o"
 _REFUSED: Final = {why: b"%d" % number for number, why in enumerate(Refused)}
@@ -168,6 +165,8 @@ def _read(descriptor: int, path: bytes, key: str, tree: Tree) -> tuple[Scanned, 
         digest = _Digest(key, scan.device)
         for names, states, subdirectories in _chunks(descriptor, path, tree.links):
             tree.progress()
+            if len(scan.names) + len(names) + len(subdirectories) > tree.most_names:
+                raise OSError(errno.EFBIG, f"more than {tree.most_names:,} names, `max_directory`")
             kinds, sizes, mtimes, ctimes = digest.add(names, states, subdirectories)
             none = [0] * len(subdirectories)
             scan.names += names + subdirectories
@@ -213,11 +212,7 @@ def _chunks(
 ) -> Iterator[tuple[list[str], Sequence[Looked], list[str]]]:
     """Give the names and states of what is no directory, and the names of subdirectories, some at a time."""
     with os.scandir(descriptor) as entries:
-        number = 0
         while chunk := list(islice(entries, CHUNK)):
-            number += len(chunk)
-            if number > MOST_NAMES:
-                raise OSError(errno.EFBIG, f"more than {MOST_NAMES:,} names")
             subdirectories = [entry.name for entry in chunk if entry.is_dir(follow_symlinks=False)]
             files = [entry for entry in chunk if not entry.is_dir(follow_symlinks=False)] if subdirectories else chunk
             try:

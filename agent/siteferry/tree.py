@@ -49,13 +49,17 @@ class Tree:
     """An open root. Use as a context manager."""
 
     def __init__(
-        self, root: Path, progress: Callable[[], None] = lambda: None, follows: Excluding | None = None
+        self,
+        root: Path,
+        progress: Callable[[], None] = lambda: None,
+        follows: Excluding | None = None,
+        most_names: int = 1_000_000,
     ) -> None:
-        """Open it; `progress` is called for what is read of it.
+        """Open it; `progress` is called for what is read of it. A directory of more than `most_names` is not read.
 
         With `follows`, symlinks to files beneath the root count as files, unless that excludes a name on their way.
         """
-        self.root, self.progress = root, progress
+        self.root, self.progress, self.most_names = root, progress, most_names
         try:
             # The operator may name the root through a symlink; below it none is followed.
             self.descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -210,22 +210,20 @@ def test_memory_to_compare_a_wide_directory_is_bounded_by_its_names(world: World
     assert used < FEW * BYTES_PER_NAME
 
 
-def test_a_directory_with_too_many_names_holds_up_only_itself(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_directory_with_too_many_names_holds_up_only_itself(watched: Watched) -> None:
     """It counts as unreadable: it fails, all that is published beneath it stays, and everything else goes on."""
     world = watched.world
     world.write("wide/published")
     world.write("wide/beneath/published")
     world.settle()
-    monkeypatch.setattr("siteferry.scan.MOST_NAMES", 50)
+    world.config = replace(world.config, max_directory=50)
     for n in range(51):
         (world.root / "wide" / f"{n}").touch()
     (world.root / "wide" / "published").unlink()
     world.write("other", b"other")
     for _ in range(2):
         summary = world.sync()
-        reason = "the directory cannot be read (more than 50 names): all beneath it stays"
+        reason = "the directory cannot be read (more than 50 names, `max_directory`): all beneath it stays"
         assert summary.failures == [("wide", reason)]
     published = {"ordinary", "other", "wide/published", "wide/beneath/published"}
     assert set(world.objects.published()) == published
