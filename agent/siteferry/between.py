@@ -16,6 +16,8 @@ from siteferry.report import Summary
 from siteferry.sync import Site
 
 POLL_SECONDS: Final = 0.5
+CATCH_UP_SECONDS: Final = 10.0
+"""For which what was logged during a long run is read before the next one: it tells which files are fragments."""
 LEAST_PAUSE: Final = 1.0
 """Seconds between two looks."""
 PAUSE_SHARE: Final = 4
@@ -45,7 +47,11 @@ class Between:
     def begin_cycle(self) -> None:
         """A full cycle begins, which looks at everything that is hinted at so far."""
         self._refresh()  # before the look: what happens from now on is heard
+        ends = self._clock.elapsed() + CATCH_UP_SECONDS
         self._listen(self._clock.elapsed())
+        while self._clock.elapsed() < ends and self._is_behind():
+            self._clock.progress()
+            self._listen(self._clock.elapsed())
         self._agenda.clear()
         self._missed = False
 
@@ -79,6 +85,11 @@ class Between:
                 moment = min(moment, now + POLL_SECONDS)
             self._clock.wait(moment - now)
         return None
+
+    def _is_behind(self) -> bool:
+        with suppress(sqlite3.DatabaseError):
+            return any(source.is_behind() for source in self._sources)
+        return False
 
     def _listen(self, now: float) -> None:
         for source in self._sources:

@@ -287,9 +287,25 @@ class Cache:
         """Forget looks that began before this time."""
         self._db.execute("DELETE FROM look WHERE first < ?", (before,))
 
+    def absences(self) -> set[bytes]:
+        """Give the looks at names that were missing: they end with a slash, as no path does."""
+        return {row[0] for row in self._db.execute("SELECT path FROM look WHERE substr(path, -1) = x'2f'")}
+
+    def forget_look(self, path: bytes) -> None:
+        """Forget one look."""
+        self._db.execute("DELETE FROM look WHERE path = ?", (path,))
+
     def add_fragment(self, path: bytes, state: str) -> None:
         """Record that a file, in this state, is what an upload that was cut short left behind."""
         self._db.execute("INSERT OR REPLACE INTO fragment VALUES (?, ?)", (path, state))
+
+    def fragments(self) -> set[bytes]:
+        """Give their paths."""
+        return {row[0] for row in self._db.execute("SELECT path FROM fragment")}
+
+    def forget_fragment(self, path: bytes) -> None:
+        """Forget one."""
+        self._db.execute("DELETE FROM fragment WHERE path = ?", (path,))
 
     def has_fragments(self) -> bool:
         """Tell whether there are any."""

@@ -23,6 +23,7 @@ from siteferry.diff import (
 from siteferry.names import join_path, place_of, printable
 from siteferry.plan import BUCKET_DIFFERS, DELETIONS, EXCLUDED_NAME, HEADERS, Action, Change, Plan, Problem
 from siteferry.scan import DirectoryScan, UnreadableDirectory, VanishedDirectory, walk
+from siteferry.settle import absence_of_directory, absence_of_file
 from siteferry.tree import FileState, Tree
 from siteferry.verify import changed_directories
 from siteferry_contract.keys import join, root_directory, split
@@ -66,6 +67,8 @@ class Comparer:
         self._cache, self._naming = cache, naming
         self._settled, self._gone = settled, gone
         self._forced, self._adopts, self._hears = forced, adopts, hears
+        self._absences: set[bytes] | None = None
+        self._fragments: set[bytes] = set()
 
     def compare(self, tree: Tree, plan: Plan, hinted: Collection[bytes] | None = None) -> Comparison:
         """Scan the tree and fill the plan. Memory stays flat but for the directories that differ.
@@ -83,7 +86,7 @@ class Comparer:
             for path in changed:
                 # Beneath a directory that went, or cannot be read, there is nothing to look at.
                 directory = self._cache.snapshot.directory_at(path)
-                if directory is not None and not _is_beneath(path, result.closed):
+                if directory is not None and path not in result.closed and not _is_beneath(path, result.closed):
                     self._walk(tree, path, directory, plan, result)
         return result
 
@@ -106,6 +109,8 @@ class Comparer:
             result.closed.add(scan.path)
             if scan.path == path and path and isinstance(scan, VanishedDirectory):
                 self._cache.snapshot.forget_beneath(path)
+                # It may have gone after its parent was compared, and come back as it was named.
+                result.unfinished.add(split(scan.key)[0])
                 continue
             before = self._cache.snapshot.row(scan.key)
             self._cache.snapshot.see(scan.path, scan.key, device=before[1] if before else 0)
@@ -122,8 +127,9 @@ class Comparer:
             place = printable(scan.path)
             hold = f"{place} is on another file system than when it was published: is everything mounted?"
         chosen = self._diff(scan, plan, result, hold)
-        # While its deletes are held, a directory stays known by the device that it was on.
-        device = before[1] if before and hold and scan.key in result.deleting else scan.device
+        # While its deletes are held, or still wait, a directory stays known by the device that it was on.
+        waits = scan.key in result.deleting or scan.key in result.unfinished
+        device = before[1] if before and hold and waits else scan.device
         self._cache.snapshot.see(scan.path, scan.key, scan.digest, device, len(scan.names))
         return chosen
 
@@ -172,11 +178,14 @@ class Comparer:
             forced=self._forced,
             adopts=self._adopts,
         )
+        self._forget_what_is_over(scan)
         cut_short = [Problem(path, CUT_SHORT) for path in found.deferred if self._cache.is_fragment(path)]
         self._cache.set_problems(scan.key, found.problems + cut_short)
         plan.deferred += len(found.deferred)
         if found.deferred:
             result.unfinished.add(scan.key)
+            # A subdirectory that may come back, or whose place something else has meanwhile.
+            result.closed.update(path for path in found.deferred if self._cache.snapshot.directory_at(path) is not None)
         if any(change.action in DELETIONS for change in found.changes):
             result.deleting.add(scan.key)
             result.hold_reason = hold or result.hold_reason
@@ -192,6 +201,24 @@ class Comparer:
                 ended = ended_directory(directory, self._path(directory), beneath, self._naming, reason)
                 plan.add(ended, hold=bool(hold))
         return chosen
+
+    def _forget_what_is_over(self, scan: DirectoryScan) -> None:
+        """Forget that names were missing which are there again, and fragments that are not."""
+        if self._absences is None:
+            self._absences = self._cache.absences()
+            self._fragments = self._cache.fragments()
+        if not (self._absences or self._fragments):
+            return
+        files = {join_path(scan.path, raw) for raw, _ in scan.files()}
+        back = {absence_of_file(path) for path in files}
+        back |= {absence_of_directory(join_path(scan.path, raw)) for raw in scan.subdirectories()}
+        for mark in self._absences & back:
+            self._cache.forget_look(mark)
+        self._absences -= back
+        gone = [path for path in self._fragments - files if path.rpartition(b"/")[0] == scan.path]
+        for path in gone:
+            self._cache.forget_fragment(path)
+            self._fragments.remove(path)
 
     def _is_excluded(self, directory: bytes, name: bytes) -> bool:
         at = b""

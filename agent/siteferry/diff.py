@@ -101,11 +101,12 @@ class DirectoryDiff:
 Settled = Callable[[bytes, FileState], bool]
 """Tells whether a file (its path, its state) is no longer being written."""
 
-Gone = Callable[[DirectoryScan], Callable[[bytes, Entry], bool]]
-"""Tells for a directory whether a published name (its path, its entry) that is missing there is to go already."""
+Gone = Callable[[DirectoryScan], Callable[[bytes, Entry, bool], bool]]
+"""Tells for a directory whether a published name (its path, its entry, whether something else has that name) that is
+missing there is to go already."""
 
 
-def at_once(_: DirectoryScan) -> Callable[[bytes, Entry], bool]:
+def at_once(_: DirectoryScan) -> Callable[[bytes, Entry, bool], bool]:
     """Have all that is missing go."""
     return lambda *_: True
 
@@ -226,13 +227,14 @@ def _end_missing(
     if not missing:
         return
     files, subdirectories = {raw for raw, _ in scan.files()}, set(scan.subdirectories())
+    others = {raw for raw, _ in scan.others()}
     is_gone = gone(scan)
     for entry in missing:
         raw = entry.raw if entry.raw is not None else naming.raw_name(entry.name)
         is_file = isinstance(entry, FileEntry)
         excluded = raw in (files if is_file else subdirectories)
         path = join_path(scan.path, raw)
-        if not excluded and not is_gone(path, entry):
+        if not excluded and not is_gone(path, entry, raw in others):
             result.deferred.append(path)
             continue
         action = Action.DELETE if is_file else Action.DROP_DIRECTORY

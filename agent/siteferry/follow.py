@@ -54,6 +54,13 @@ class Follower:
                 break
         return found
 
+    def is_behind(self) -> bool:
+        """Tell whether there is more to read."""
+        try:
+            return self._descriptor >= 0 and os.fstat(self._descriptor).st_size > self._offset
+        except OSError:
+            return False
+
     def _check_size(self, size: int) -> None:
         if size < self._offset:  # truncated, or copied away and truncated
             self._begin(0)

@@ -7,6 +7,7 @@ log says, is taken for a fragment; and only as long as it stays as it is.
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -15,35 +16,47 @@ from siteferry.errors import RootError
 from siteferry.ftp_log import Logged, may_be
 from siteferry.names import join_path
 from siteferry.tree import FileState, Tree
-from siteferry.whereabouts import holder
+from siteferry.whereabouts import Late, holder
 
-MOST_DIRECTORIES: Final = 16
-"""That are read for it between two waits."""
+MOST_FOUND: Final = 1_000
+"""Names that resemble a logged one, and are looked at for its size."""
+MOST_NAMES: Final = 100_000
+"""In a directory that are looked through for one."""
 
 
-def mark(cut_short: Iterable[Logged], root: Path, roots: Sequence[bytes], cache: Cache) -> None:
-    """Record in the cache which files are fragments."""
+def mark(cut_short: Iterable[Logged], root: Path, roots: Sequence[bytes], cache: Cache, late: Late) -> list[Logged]:
+    """Record in the cache which files are fragments; gives what it did not come to before it was late."""
     by_directory: dict[bytes, list[tuple[bytes, Logged]]] = {}
-    for logged in cut_short:
-        if place := holder(logged, roots, cache.snapshot):
+    left: list[Logged] = []
+    for number, logged in enumerate(cut_short):
+        place = None if late() else holder(logged, roots, cache.snapshot, late)
+        if number and late():  # but for one that took all the time there was
+            left.append(logged)
+        elif place:
             by_directory.setdefault(place[0], []).append((place[1], logged))
     try:
         with Tree(root) as tree:
-            for path, files in list(by_directory.items())[:MOST_DIRECTORIES]:
+            for number, (path, files) in enumerate(by_directory.items()):
+                if number and late():
+                    left += [logged for _, logged in files]
+                    continue
                 for name, state in _fragments(tree, path, files):
                     cache.add_fragment(join_path(path, name), state.text())
     except RootError:
-        return  # the next cycle says so
+        pass  # the next cycle says so
+    return left
 
 
 def _fragments(tree: Tree, path: bytes, files: Sequence[tuple[bytes, Logged]]) -> Iterator[tuple[bytes, FileState]]:
     try:
         with tree.directory(path) as descriptor:
             with os.scandir(descriptor) as entries:
-                names = [os.fsencode(entry.name) for entry in entries]
+                names = [os.fsencode(entry.name) for entry in islice(entries, MOST_NAMES)]
             for logged_name, logged in files:
                 found = [name for name in names if name == logged_name or (logged.lossy and may_be(logged_name, name))]
-                states = [(name, os.stat(name, dir_fd=descriptor, follow_symlinks=False)) for name in found]
+                states = [
+                    (name, os.stat(name, dir_fd=descriptor, follow_symlinks=False)) for name in found[:MOST_FOUND]
+                ]
                 fitting = [
                     (name, FileState.of(status))
                     for name, status in states

@@ -23,8 +23,8 @@ MOST_DIRECTORIES: Final = 1_000
 """That wait to be looked at. Where more changed, a full cycle is made earlier."""
 RESOLVE_SECONDS: Final = 0.25
 """For which paths of a log are looked up between two waits: users may make long ones that resemble many."""
-MOST_CUT_SHORT: Final = 100
-"""Uploads that are looked up between two waits."""
+MOST_CUT_SHORT: Final = 10_000
+"""Uploads that wait to be looked up."""
 
 
 @dataclass(slots=True)
@@ -57,12 +57,18 @@ class Source(Protocol):
         """Give what happened since it was last asked; never blocks."""
         ...
 
+    def is_behind(self) -> bool:
+        """Tell whether there is more that it should be asked for before the tree is looked at."""
+        ...
+
 
 class LogSource:
     """The log of an FTP server."""
 
     def __init__(self, path: Path, root: Path, cache: Cache) -> None:
         self._follower, self._root, self._cache = Follower(path), root, cache
+        self._cut_short: dict[tuple[bytes, bytes], Logged] = {}
+        """By user and path, until the file is found."""
         # As it is configured, and as it is without symlinks: servers write the one or the other.
         self._roots = sorted({bytes(root), bytes(root.resolve())} - {b"/"})
 
@@ -77,27 +83,37 @@ class LogSource:
         """Read what was written to the log."""
         heard = Heard()
         logged = [change for line in self._follower.lines() for change in parse(line)]
-        if cut_short := _left_cut_short(logged):
-            mark(cut_short[:MOST_CUT_SHORT], self._root, self._roots, self._cache)
         ends = time.monotonic() + RESOLVE_SECONDS
+
+        def late() -> bool:
+            return time.monotonic() > ends
+
+        self._mark(logged, late)
         for change in set(logged):
-            if time.monotonic() > ends:
+            if late():
                 heard.missed = True
                 break
-            for path in directories(change, self._roots, self._cache.snapshot):
+            for path in directories(change, self._roots, self._cache.snapshot, late):
                 heard.add(path, written=change.written)
         heard.missed, self._follower.skipped = heard.missed or self._follower.skipped, False
         return heard
 
+    def is_behind(self) -> bool:
+        """Tell whether there is more to read, or a fragment to find."""
+        return self._follower.is_behind() or (bool(self._cut_short) and self._knows_the_tree())
 
-def _left_cut_short(logged: Iterable[Logged]) -> list[Logged]:
-    """Give the uploads that were cut short and not made again since."""
-    found: dict[tuple[bytes, bytes], Logged] = {}
-    for change in logged:
-        found.pop((change.user, change.path), None)
-        if change.cut_short is not None:
-            found[change.user, change.path] = change
-    return list(found.values())
+    def _mark(self, logged: Iterable[Logged], late: Callable[[], bool]) -> None:
+        """Find the fragments of uploads that were cut short and not made again since."""
+        for change in logged:
+            self._cut_short.pop((change.user, change.path), None)
+            if change.cut_short is not None and len(self._cut_short) < MOST_CUT_SHORT:
+                self._cut_short[change.user, change.path] = change
+        if self._cut_short and self._knows_the_tree():
+            left = mark(self._cut_short.values(), self._root, self._roots, self._cache, late)
+            self._cut_short = {(change.user, change.path): change for change in left}
+
+    def _knows_the_tree(self) -> bool:
+        return self._cache.snapshot.directory_at(b"") is not None
 
 
 class TreeSource:
@@ -123,6 +139,10 @@ class TreeSource:
             else:
                 heard.add(change.path, written=change.written)
         return heard
+
+    def is_behind(self) -> bool:
+        """No: all that waits was taken."""
+        return False
 
 
 @contextmanager

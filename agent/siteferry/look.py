@@ -18,7 +18,7 @@ from siteferry.parts import Parts
 from siteferry.plan import HEADERS, Plan
 from siteferry.report import Summary
 from siteferry.scan import DirectoryScan
-from siteferry.settle import Settling, has_own_clock
+from siteferry.settle import LONGEST_ABSENCE, Settling, has_own_clock
 from siteferry.tree import FileState, Tree
 from siteferry_contract.keys import join
 from siteferry_contract.leaf import Entry, FileEntry
@@ -109,11 +109,11 @@ class Look:
     def _gone(self, settling: Settling) -> Gone:
         """Judge what is missing, likewise."""
 
-        def gone(scan: DirectoryScan) -> Callable[[bytes, Entry], bool]:
+        def gone(scan: DirectoryScan) -> Callable[[bytes, Entry, bool], bool]:
             is_gone = settling.gone(scan)
 
-            def judge(path: bytes, entry: Entry) -> bool:
-                if is_gone(path, entry):
+            def judge(path: bytes, entry: Entry, is_there: bool) -> bool:
+                if is_gone(path, entry, is_there):
                     return True
                 self._wait_for(scan.path, self._p.config.settle)
                 self._p.reporter.left_over(path, None)
@@ -154,7 +154,7 @@ class Look:
         comparison = comparer.compare(tree, plan, hinted)
         if not look_only:
             # A look that was forgotten too early is only made again.
-            p.cache.forget_looks(p.services.clock.now() - max(LOOKS_SECONDS, 2 * p.config.settle))
+            p.cache.forget_looks(p.services.clock.now() - max(LOOKS_SECONDS, 2 * LONGEST_ABSENCE * p.config.settle))
         if extra.disagreements:
             self._plan_strays(extra.disagreements, comparer, plan, comparison)
         if hinted is None:

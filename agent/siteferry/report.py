@@ -199,15 +199,18 @@ class PlainReporter:
         line = summary.line()
         if summary.hinted:
             if summary.run is not None:
-                self._print(line)
+                self._say_finished(summary, line)
             return
         if summary.hold_reason and line != self._last:
             self._say(Line("held", f"HELD: {summary.hold_reason}", reason=summary.hold_reason))
         if self._idle or (summary.run is not None or line != self._last):
             if not (not self._idle and line == "nothing to do"):
-                counts = {name: value for name, value in asdict(summary).items() if name != "failures"}
-                self._say(Line("finished", line, more={"summary": counts}))
+                self._say_finished(summary, line)
             self._last = line
+
+    def _say_finished(self, summary: Summary, line: str) -> None:
+        counts = {name: value for name, value in asdict(summary).items() if name != "failures"}
+        self._say(Line("finished", line, more={"summary": counts}))
 
     def _say(self, line: Line) -> None:
         self._print(self._format(line))

@@ -55,7 +55,7 @@ class Settling:
             self._locked = self._ask()
         return not self._locked or (self._device, state.inode) not in self._locked
 
-    def gone(self, scan: DirectoryScan) -> Callable[[bytes, Entry], bool]:
+    def gone(self, scan: DirectoryScan) -> Callable[[bytes, Entry, bool], bool]:
         """Tell for a directory whether a published name that is missing there will not be back in a moment.
 
         Mirror tools delete before they upload again, and clients before they rename. So the directory has to be left
@@ -72,13 +72,17 @@ class Settling:
         quiet = now - scan.ctime_ns / 1e9 >= self._seconds and not self._own_clock
         longest = self._seconds * (1 if self._own_clock else LONGEST_ABSENCE)
 
-        def is_gone(path: bytes, entry: Entry) -> bool:
+        def is_gone(path: bytes, entry: Entry, is_there: bool) -> bool:
             name = path.rpartition(b"/")[2]
             if uploads and any(stand_in % name in uploads for stand_in in _STAND_INS):
                 return False
-            # No path ends so: a file may be where a directory was, and has looks of its own.
-            mark, look = (b"/", f"gone {entry.ctime_ns}") if isinstance(entry, FileEntry) else (b"//", "gone")
-            return quiet or now - self._first_look(path + mark, look, now) >= longest
+            if isinstance(entry, FileEntry):
+                mark, look = absence_of_file(path), f"gone {entry.ctime_ns}"
+            else:
+                mark, look = absence_of_directory(path), "gone"
+            if is_there:  # a symlink, whose target may come back: its own directory does not show that
+                return now - self._first_look(mark, look, now) >= self._seconds
+            return quiet or now - self._first_look(mark, look, now) >= longest
 
         return is_gone
 
@@ -94,6 +98,16 @@ class Settling:
             return self._seconds - age
         first = self._first_look(path, state.text(), now)
         return self._seconds - (now - first)
+
+
+def absence_of_file(path: bytes) -> bytes:
+    """Give the name of the looks at a file that is missing. No path ends so: something else may be in its place."""
+    return path + b"/"
+
+
+def absence_of_directory(path: bytes) -> bytes:
+    """The same for a directory."""
+    return path + b"//"
 
 
 def _may_be_an_upload(name: bytes) -> bool:

@@ -101,9 +101,9 @@ class StateDirectory:
         progress = self._read(_PROGRESS)
         if progress is None or not self.is_locked() or progress.get("process") != self._holder():
             return None
-        ended = (self.read_status() or {}).get("at")
-        is_over = isinstance(ended, (int, float)) and ended >= progress.get("begun", 0)
-        return None if is_over else progress
+        status = self.read_status() or {}
+        ends = [end for end in (status.get("at"), status.get("last_run_at")) if isinstance(end, (int, float))]
+        return None if max(ends, default=float("-inf")) >= progress.get("begun", 0) else progress
 
     def approve(self, deletes: int, *, of_audit: bool = False) -> None:
         """Let the next run make up to this many deletes, once; `of_audit`: the next one that looks at the bucket."""
@@ -196,10 +196,18 @@ class StateDirectory:
 
     def _write(self, name: str, value: dict[str, Any]) -> None:
         temporary = self.path / f"{name}.new"
-        temporary.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
-        if os.geteuid() == 0:
-            owner = self.path.stat()
-            os.chown(temporary, owner.st_uid, owner.st_gid)  # an operator's root leaves what the agent can read
+        temporary.unlink(missing_ok=True)
+        # Root writes here, too: what the agent's user may have put in this place is neither followed nor written to.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            if os.geteuid() == 0:
+                owner = self.path.stat()
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)  # an operator's root leaves what the agent can read
+            text = (json.dumps(value, indent=1) + "\n").encode()
+            while text:
+                text = text[os.write(descriptor, text) :]
+        finally:
+            os.close(descriptor)
         temporary.replace(self.path / name)
 
     def _read(self, name: str) -> dict[str, Any] | None:

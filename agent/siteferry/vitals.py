@@ -55,6 +55,9 @@ class Vitals:
         """The same for the cycle that is going on."""
         self._hinted: frozenset[bytes] = frozenset()
         """Directories that the look that is going on is at; none: all."""
+        self._stuck: set[bytes] = set()
+        """What of them failed."""
+        self._found_failed: set[bytes] = set()
         self._rest: float | None = None
         """Since when there is more than is followed."""
         self._published = self._failed = self._deferred = self._held = self._held_by_audit = 0
@@ -66,7 +69,7 @@ class Vitals:
     def looking(self, hinted: Collection[bytes] | None = None) -> None:
         """A cycle begins; or a look at some directories, which says nothing of the others."""
         with self._lock:
-            self._begun, self._found = self._now(), {}
+            self._begun, self._found, self._found_failed = self._now(), {}, set()
             self._hinted = frozenset(hinted or ())
             if hinted is None:
                 self._rest = None
@@ -87,6 +90,7 @@ class Vitals:
         """A file could not be published, or a directory not read."""
         with self._lock:
             self._failed += 1
+            self._found_failed.add(path)
             self._leave(path, None)
 
     def left_over(self, path: bytes, state: FileState | None) -> None:
@@ -99,11 +103,17 @@ class Vitals:
         with self._lock:
             done = summary.closed and not summary.stopped
             if done and summary.hinted:
-                elsewhere = {path: since for path, since in self._left.items() if not self._is_hinted(path)}
-                self._pending, self._left = None, elsewhere | self._found
+                # What failed may be a directory that cannot be read, which a look at its parent does not tell.
+                stays = {
+                    path: since
+                    for path, since in self._left.items()
+                    if path in self._stuck or path.rpartition(b"/")[0] not in self._hinted
+                }
+                self._pending, self._left = None, stays | self._found
+                self._stuck |= self._found_failed
             elif done:
                 self._looked = self._looked if self._begun is None else self._begun
-                self._pending, self._left = None, self._found
+                self._pending, self._left, self._stuck = None, self._found, self._found_failed
             elif self._pending is None:
                 self._pending = self._looked
             self._begun, self._found = None, {}
@@ -162,9 +172,6 @@ class Vitals:
         """Have the daemon say something when its next cycle begins."""
         with self._lock:
             self._news = news
-
-    def _is_hinted(self, path: bytes) -> bool:
-        return path.rpartition(b"/")[0] in self._hinted
 
     def _leave(self, path: bytes, changed: float | None) -> None:
         since = self._left.get(path)

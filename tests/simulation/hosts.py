@@ -66,6 +66,10 @@ class _Hints:
     def refresh(self) -> None:
         """Do nothing."""
 
+    def is_behind(self) -> bool:
+        """No."""
+        return False
+
     def poll(self) -> Heard:
         """Give some now and then."""
         heard = Heard()

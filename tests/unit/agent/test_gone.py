@@ -74,7 +74,7 @@ def test_others_do_not_put_off_a_delete_for_ever() -> None:
 
     def is_gone(path: bytes, ctime: int) -> bool:
         scan = DirectoryScan(b"d", "d", 1, ctime_ns=int(clock[0]) * 10**9)
-        return settling.gone(scan)(path, FileEntry("a.txt", 1, 1, ctime, None))
+        return settling.gone(scan)(path, FileEntry("a.txt", 1, 1, ctime, None), False)
 
     for _ in range(LONGEST_ABSENCE):
         assert not is_gone(b"d/a.txt", 1)
@@ -89,9 +89,9 @@ def test_another_clock_takes_two_looks_to_delete() -> None:
     clock, looks = [0.0], dict[tuple[bytes, str], float]()
     settling = Settling(10, lambda: clock[0], lambda path, text, at: looks.setdefault((path, text), at), own_clock=True)
     is_gone = settling.gone(DirectoryScan(b"d", "d", 1, ctime_ns=-(10**15)))
-    assert not is_gone(b"d/sub", SubdirectoryEntry("sub"))
+    assert not is_gone(b"d/sub", SubdirectoryEntry("sub"), False)
     clock[0] += 10
-    assert settling.gone(DirectoryScan(b"d", "d", 1, ctime_ns=-(10**15)))(b"d/sub", SubdirectoryEntry("sub"))
+    assert settling.gone(DirectoryScan(b"d", "d", 1, ctime_ns=-(10**15)))(b"d/sub", SubdirectoryEntry("sub"), False)
 
 
 @pytest.mark.parametrize("name", [".in.a.txt.", ".in.a.txt", "a.txt.filepart"])

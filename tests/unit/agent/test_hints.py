@@ -201,6 +201,10 @@ class Told:
     def refresh(self) -> None:
         """Do nothing."""
 
+    def is_behind(self) -> bool:
+        """No."""
+        return False
+
     def poll(self) -> Heard:
         """Give the next."""
         return self.heard.pop(0) if self.heard else Heard()
@@ -341,6 +345,10 @@ def test_a_source_that_finds_the_cache_damaged_is_passed_over(world: World) -> N
     class Damaged(Told):
         def refresh(self) -> None:
             raise sqlite3.DatabaseError("database disk image is malformed")
+
+        def is_behind(self) -> bool:
+            """No."""
+            return False
 
         def poll(self) -> Heard:
             raise sqlite3.DatabaseError("database disk image is malformed")
