@@ -35,7 +35,7 @@ def check_state(config: Config) -> Iterator[Finding]:
         yield _missing(path)
         return
     except OSError as error:
-        yield _state_failure(f"{path}: {error.strerror}", "run it as the agent's user: sudo -u siteferry siteferry …")
+        yield _state_failure(f"{path}: {error.strerror}", "run it as the systemd unit: sudo siteferry-as-unit …")
         return
     owner, user = _user(status.st_uid), _user(os.geteuid())
     foreign = [
@@ -47,7 +47,8 @@ def check_state(config: Config) -> Iterator[Finding]:
         yield _state_failure(f"{path}: is no directory", "remove it, or set another `state_dir`")
     elif not os.access(path, os.W_OK | os.X_OK, effective_ids=True):
         yield _state_failure(
-            f"{path}: is not writable for {user}; it is {owner}'s", f"run it as its owner: sudo -u {owner} siteferry …"
+            f"{path}: is not writable for {user}; it is {owner}'s",
+            f"run it as {owner}; as the systemd unit: sudo siteferry-as-unit …",
         )
     elif foreign:
         yield _state_failure(
@@ -59,7 +60,7 @@ def check_state(config: Config) -> Iterator[Finding]:
             _STATE,
             Verdict.WARN,
             f"{path}: it is {owner}'s, and this is {user}",
-            f"run siteferry as its owner (sudo -u {owner} siteferry …), or files of {user} get into it",
+            f"run siteferry as {owner}; as the systemd unit: sudo siteferry-as-unit …",
         )
     else:
         yield from _room(path)

@@ -100,9 +100,10 @@ agent needs, tried so that nothing comes of it; index, dead letters. Each line i
   FAIL  the agent needs it; the first of them gives the exit code, as `siteferry --help` lists them
   -     it cannot be told without an effect, or as long as something before it fails
 
-Nothing is changed, and a daemon may be running. Run it as the agent's user, with its credentials:
+Nothing is changed, and a daemon may be running. Run it as the systemd unit would, with its user and credentials:
 
-  sudo -u siteferry siteferry check --config /etc/siteferry/www.toml
+  sudo siteferry-as-unit check
+  sudo siteferry-as-unit --site www check
 """
 _STATUS_HELP: Final = """
 

@@ -95,7 +95,9 @@ class Explainer:
                 return well(f"{at}: a directory without an {INDEX_NAME} of its own", details, facts)
             case Kind.SYMLINK | Kind.OTHER if not excluded:
                 word = place.link or "a symlink" if place.kind is Kind.SYMLINK else "neither a file nor a directory"
-                remedy = "put a file or a directory in its place: siteferry follows and publishes nothing else"
+                remedy = "put a file or a directory in its place: siteferry publishes nothing else"
+                if place.kind is Kind.SYMLINK and not place.link:
+                    remedy += '; or, if it leads to a file beneath the root, set symlinks = "inside"'
                 return wrong(f"{at} is {word}", remedy, details, facts)
             case Kind.FILE:
                 return note(f"nothing: {at} is a file", details, facts)

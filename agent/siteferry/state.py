@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import pwd
 import socket
 import time
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ APPROVAL_SECONDS: Final = 86_400
 """For which an approval waits for a run that needs it."""
 _PAUSE: Final = "pause.json"
 _PROGRESS: Final = "progress.json"
+_AS_UNIT: Final = "run siteferry as its owner; as the systemd unit does: sudo siteferry-as-unit …"
 
 
 class StateDirectory:
@@ -28,15 +30,28 @@ class StateDirectory:
         self.path = path
         try:
             if not to_look:
-                path.mkdir(mode=0o750, parents=True, exist_ok=True)
+                _make(path)
         except OSError as error:
             raise StateError(
-                f"state_dir {path}: {error.strerror}", "create it, owned by the user that siteferry runs as"
+                f"state_dir {path}: {error.strerror}",
+                _AS_UNIT if isinstance(error, PermissionError) else "create it, owned by the user that runs siteferry",
             ) from None
         if not to_look and not os.access(path, os.W_OK | os.X_OK):
-            raise StateError(f"state_dir {path}: is not writable for this user", "run siteferry as its owner")
+            raise StateError(f"state_dir {path}: is not writable for this user", _AS_UNIT)
         self.owner = f"{socket.gethostname()}:{path.resolve()}"
         self._lock: int | None = None
+
+    def check_readable(self) -> None:
+        """Raise StateError if it is there, and not for this user; what is not there yet has nothing to tell."""
+        try:
+            self.path.stat()
+            readable = os.access(self.path, os.R_OK | os.X_OK)
+        except FileNotFoundError:
+            return
+        except PermissionError:
+            readable = False
+        if not readable:
+            raise StateError(f"state_dir {self.path}: is not readable for this user", _AS_UNIT)
 
     @property
     def cache(self) -> Path:
@@ -44,7 +59,13 @@ class StateDirectory:
         return self.path / "cache.sqlite"
 
     def lock(self) -> None:
-        """Lock the site on this host until the process ends; raises BusyError that names the holder."""
+        """Lock the site on this host until the process ends; raises BusyError that names the holder.
+
+        Root does not get the lock of another user's state: files of root in it would keep that user from its work.
+        """
+        owner = self.path.stat().st_uid
+        if os.geteuid() == 0 != owner:
+            raise StateError(f"state_dir {self.path} is not root's, but of user {_name(owner)}", _AS_UNIT)
         try:
             descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         except OSError as error:
@@ -216,3 +237,19 @@ class StateDirectory:
             if isinstance(value, dict):
                 return value
         return None
+
+
+def _make(path: Path) -> None:
+    """Make a directory, unless it is there; root's is of the user whose directory it is in."""
+    with suppress(FileExistsError):
+        path.mkdir(mode=0o750, parents=True)
+        if os.geteuid() == 0:
+            owner = path.parent.stat()
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)

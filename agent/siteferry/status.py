@@ -14,6 +14,8 @@ from siteferry.report import Summary
 from siteferry.state import StateDirectory
 
 SHOWN_PROBLEMS = 20
+SHOWN_CHARACTERS = 120
+"""Of a path. --json has all of it."""
 
 
 def record(
@@ -98,8 +100,14 @@ def describe(status: dict[str, Any]) -> str:
     if "error" in status:
         lines.append(f"ERROR       {status['error']}" + (f" ({status['remedy']})" if status["remedy"] else ""))
     problems = status.get("unpublishable", [])
-    lines += [f"not published: {problem['path']}: {problem['reason']}" for problem in problems[:SHOWN_PROBLEMS]]
+    lines += [f"not published: {_short(problem['path'])}: {problem['reason']}" for problem in problems[:SHOWN_PROBLEMS]]
     more = status.get("unpublishable_count", 0) - SHOWN_PROBLEMS
     lines += [f"… and {more} more (--json shows them)"] if more > 0 else []
     lines += describe_cloud(status["aws"]) if "aws" in status else []
     return "\n".join(lines)
+
+
+def _short(path: str) -> str:
+    """Give a path without its middle, if it is long."""
+    half = SHOWN_CHARACTERS // 2
+    return path if len(path) <= SHOWN_CHARACTERS else f"{path[:half]}…{path[-half:]}"

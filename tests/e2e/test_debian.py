@@ -60,7 +60,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     reasons = [why_not(release) for release in RELEASES]
     if all(reasons):
         pytest.skip(reasons[0])
-    folder = tmp_path_factory.mktemp("packages")
+    return both_packages(tmp_path_factory.mktemp("packages"))
+
+
+def both_packages(folder: Path) -> tuple[Path, Path]:
+    """Build the package of this tree, and that of the next version, in a folder."""
     copy = folder / "checkout"
     for name in (*PARTS, "lambdas/siteferry_contract"):
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
@@ -195,8 +199,8 @@ def publish(machine: Machine, site: Any, name: str) -> None:
 
 
 def last_run(machine: Machine) -> int:
-    """Give the number of the last run, as the command tells an operator beside the unit."""
-    status = json.loads(machine.run("runuser", "--user=siteferry", "--", "siteferry", "status", "--json"))
+    """Give the number of the last run, as the command tells an operator who runs it as the unit."""
+    status = json.loads(machine.run("siteferry-as-unit", "status", "--json"))
     return int((status.get("last_run") or {"run": 0})["run"])
 
 
@@ -205,6 +209,9 @@ def assert_published_by_the_unit(machine: Machine, site: Any) -> None:
     assert machine.unit("siteferry", "ActiveState", "User") == {"ActiveState": "active", "User": "siteferry"}
     publish(machine, site, "closed to others.txt")
     assert_published(site, COPIES)
+    assert "from the shared credentials file" in machine.run("siteferry-as-unit", "check")
+    assert "LIVE: as it is on disk" in machine.run("siteferry-as-unit", "explain", "closed to others.txt")
+    machine.run("siteferry", "sync", code=int(Exit.IO_ERROR))  # root's own is refused
     assert (machine.tree / STATE / "www").stat().st_uid == (machine.tree / STATE).stat().st_uid != 0
     assert not machine.run("journalctl", "--unit=siteferry", "--priority=warning", "--since=-1s", "--output=cat")
 

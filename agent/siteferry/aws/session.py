@@ -89,8 +89,8 @@ class Session:
 
 
 _CREDENTIALS: Final = (
-    "give the host a role, set aws.profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; the stack's output"
-    " AgentPolicyArn is the policy they need"
+    "give the host a role, set aws.profile, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (the systemd"
+    " unit's: `sudo siteferry-as-unit …`); the stack's output AgentPolicyArn is the policy they need"
 )
 
 

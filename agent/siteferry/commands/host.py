@@ -29,6 +29,7 @@ def status(options: argparse.Namespace) -> int:
     """Show how the last run went, and what waits in AWS."""
     config = load_config(options.config)
     state = StateDirectory(config.state_dir, to_look=True)
+    state.check_readable()
     aside = None if options.local else Aside(lambda: look_at_cloud(config))
     if options.watch:
         return _watch(lambda: read(state, config), aside, as_json=options.json)

@@ -1,5 +1,6 @@
 """Pauses, the progress of a run, the status of AWS, and what `siteferry check` makes of this host and of clocks."""
 
+import io
 import json
 import os
 import threading
@@ -23,13 +24,16 @@ from siteferry.check import Finding, Verdict, document, exit_code, failed, lines
 from siteferry.check_host import check_root, check_state
 from siteferry.cli import main
 from siteferry.cloud_status import AlarmState, describe_cloud, look
+from siteferry.config import load_config
 from siteferry.daemon import run_daemon
-from siteferry.errors import AccessError, Exit, UsageError
+from siteferry.errors import AccessError, Exit, StateError, UsageError
+from siteferry.journal import DaemonReporter
+from siteferry.notify import Manager
 from siteferry.pause import Pause, PauseWatch, seconds_of, who
 from siteferry.plan import Totals
 from siteferry.ports import QueueCounts
 from siteferry.progress import ProgressReporter, describe, seconds_left
-from siteferry.report import PlainReporter
+from siteferry.report import PlainReporter, Summary
 from siteferry.state import StateDirectory
 from siteferry.status import describe as describe_status
 from siteferry.status import read, record
@@ -444,3 +448,63 @@ def test_a_check_without_a_configuration_ends_there(tmp_path: Path, capsys: pyte
     assert main(["check", "--config", str(tmp_path / "none.toml")]) == Exit.CONFIG
     said = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in said] == ["FAIL", "->", "-", "1"]
+
+
+def test_a_hinted_run_that_ended_is_not_shown_as_going_on(state: StateDirectory, config: Path) -> None:
+    """Its progress is over when it is, though what the last full cycle found stays in the status."""
+    settings = load_config(config)
+    state.lock()
+    record(state, settings, summary=Summary(run=1))
+    state.write_progress({"begun": time.time(), "run": 2})
+    assert state.read_progress() is not None
+    record(state, settings, summary=Summary(run=2, hinted=True))
+    assert state.read_progress() is None
+
+
+def test_a_hinted_summary_names_its_site_in_the_journal() -> None:
+    """As every line of the journal does."""
+    out = io.StringIO()
+    DaemonReporter("www", Manager(""), out, journal=True).finished(Summary(run=2, uploaded=1, hinted=True))
+    assert out.getvalue() == "<6>www: run 2 (hinted): 1 published (0 B)\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
+def test_status_for_another_user_says_how_to_ask(state: StateDirectory) -> None:
+    """What cannot be read is not taken for an agent that does not run, or for a pause; what is not there is well."""
+    state.path.chmod(0o700)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        try:
+            state.check_readable()
+        except StateError as error:
+            os.write(writer, error.remedy.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        assert "siteferry-as-unit" in said.read()
+    StateDirectory(state.path / "not there", to_look=True).check_readable()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_root_leaves_the_agents_state_to_the_agent(tmp_path: Path) -> None:
+    """What root makes beneath the agent's directory is the agent's, and a run by root is refused there."""
+    os.chown(tmp_path, 65534, 65534)
+    state = StateDirectory(tmp_path / "www")
+    assert state.path.stat().st_uid == 65534
+    with pytest.raises(StateError) as caught:
+        state.lock()
+    assert "siteferry-as-unit" in caught.value.remedy
+    assert not (state.path / "lock").exists()
+
+
+def test_the_status_shows_a_long_name_without_its_middle() -> None:
+    """Beginning, end and reason are there."""
+    problem = {"path": "docs/" + "a" * 1100 + ".txt", "reason": "too long"}
+    found = {"site": "www", "root": "/srv", "running": False, "pause": None, "progress": None}
+    lines = describe_status(found | {"unpublishable": [problem], "unpublishable_count": 1}).splitlines()
+    assert lines[-1].startswith("not published: docs/aaa")
+    assert lines[-1].endswith("aaa.txt: too long")
+    assert len(lines[-1]) < 160
