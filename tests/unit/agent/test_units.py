@@ -1,6 +1,7 @@
 """The systemd units that are shipped: hardened, understood by systemd, and of one mind with the agent."""
 
 import configparser
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -86,3 +87,23 @@ def test_only_what_a_person_must_change_first_is_not_restarted(unit: str) -> Non
     assert settings(unit)["Restart"] == "on-failure"
     codes = {Exit(int(code)) for code in settings(unit)["RestartPreventExitStatus"].split()}
     assert codes == {Exit.USAGE, Exit.CONFIG}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may run it")
+@pytest.mark.parametrize("site", ["", "www"])
+def test_a_command_by_hand_runs_as_the_unit(site: str, tmp_path: Path) -> None:
+    """It has the unit's properties, its credentials by their name in the unit, and its configuration."""
+    unit = f"siteferry@{site}.service" if site else "siteferry.service"
+    shown = 'test "$1 $3 $4" = "show --value $UNIT" && echo "of the unit"'
+    for name, text in (("systemctl", shown), ("systemd-run", 'printf "%s\\n" "$@"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", "utf-8")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "UNIT": unit}
+    command = ["sh", str(PACKAGING / "siteferry-as-unit"), *(["--site", site] if site else []), "explain", "a b.html"]
+    given = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
+    for name in ("User", "AmbientCapabilities", "CapabilityBoundingSet", "Environment", "StateDirectory"):
+        assert f"--property={name}=of the unit" in given
+    loaded = settings("siteferry@.service" if site else "siteferry.service")["LoadCredential"].replace("%i", site)
+    assert f"--property=LoadCredential={loaded}" in given
+    configuration = ["--config", f"/etc/siteferry/{site}.toml"] if site else []
+    assert given[given.index("siteferry") :] == ["siteferry", "explain", *configuration, "a b.html"]
