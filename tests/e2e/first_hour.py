@@ -47,6 +47,7 @@ _SHELL: Final = {
     "SYSTEMD_PAGER": "cat",
     "INPUTRC": "/root/.inputrc",
 }
+_APT_DRAWS: Final = re.compile(r"^Progress: .*\] |^(Reading|Building|\(Reading) .*(%|\.\.\.)$")
 _CONTROL: Final = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|[\]P][^\x07\x1b]*(\x07|\x1b\\)|[()][A-Z0-9]|[=>78])")
 
 
@@ -205,6 +206,8 @@ def _show(command: str, told: str, step: Step) -> str:
         lines += (
             [drawn[n * (len(drawn) - 1) // max(1, keep - 1)] for n in range(keep)] if keep > 1 else drawn[-1:] or [""]
         )
+    if command.startswith("apt "):
+        lines = [line for line in (_APT_DRAWS.sub("", line) for line in lines) if line]
     while lines and not lines[-1]:
         lines.pop()
     if len(lines) > SHOWN_LINES:
