@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 import aws_cdk as cdk
-from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from siteferry_infra.acknowledged import acknowledge
 from siteferry_infra.agent_alarms import NAMESPACE
+from siteferry_infra.storage import Storage
 
 
 class AgentAccess(Construct):
@@ -23,9 +23,7 @@ class AgentAccess(Construct):
         construct_id: str,
         *,
         site: str,
-        bucket: s3.IBucket,
-        objects_arn: str,
-        table: dynamodb.ITable,
+        storage: Storage,
         queues: Sequence[sqs.IQueue],
         dead_letter_queues: Sequence[sqs.IQueue],
         log_groups: Sequence[logs.ILogGroup],
@@ -48,7 +46,7 @@ class AgentAccess(Construct):
                         "dynamodb:PutItem",
                         "dynamodb:Scan",
                     ],
-                    resources=[table.table_arn],
+                    resources=[storage.table.table_arn],
                 ),
                 iam.PolicyStatement(
                     sid="Objects",
@@ -57,14 +55,14 @@ class AgentAccess(Construct):
                         "s3:GetObject",
                         "s3:PutObject",
                     ],
-                    resources=[objects_arn],
+                    resources=[storage.objects_arn],
                 ),
                 # Without a condition on the prefix: that a HEAD of what is missing is 404 depends on this permission,
                 # and a HEAD has no prefix to match.
-                iam.PolicyStatement(sid="Listing", actions=["s3:ListBucket"], resources=[bucket.bucket_arn]),
+                iam.PolicyStatement(sid="Listing", actions=["s3:ListBucket"], resources=[storage.bucket.bucket_arn]),
                 # For `siteferry check`: without versions a delete is for good.
                 iam.PolicyStatement(
-                    sid="Versioning", actions=["s3:GetBucketVersioning"], resources=[bucket.bucket_arn]
+                    sid="Versioning", actions=["s3:GetBucketVersioning"], resources=[storage.bucket.bucket_arn]
                 ),
                 iam.PolicyStatement(
                     sid="Jobs",
@@ -109,5 +107,15 @@ class AgentAccess(Construct):
                         )
                     ],
                 ),
+                *storage.key_statements(),
             ],
+        )
+        acknowledge(
+            self.policy,
+            {
+                "IAM5[Resource::*]": "metrics have no ARN; the namespace is the limit",
+                "IAM5[Resource::arn:<AWS::Partition>:cloudwatch:<AWS::Region>:<AWS::AccountId>:alarm:*]": (
+                    "what CloudWatch compares a search for alarms with; it is a list of names and states to read"
+                ),
+            },
         )

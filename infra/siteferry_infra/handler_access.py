@@ -62,6 +62,7 @@ def grant_handler(
             iam.PolicyStatement(sid="Objects", actions=list(_OBJECTS[kind]), resources=[storage.objects_arn]),
             # Makes a HEAD of what is missing 404 instead of 403; a condition on the prefix would undo that.
             iam.PolicyStatement(sid="Listing", actions=["s3:ListBucket"], resources=[storage.bucket.bucket_arn]),
+            *storage.key_statements(),
         ]
     if kind in _READS_INDEX:
         statements.append(iam.PolicyStatement(sid="Index", actions=list(_INDEX), resources=[storage.table.table_arn]))

@@ -6,7 +6,7 @@ Every refusal is a `SettingsError` that names the file, the key path, what was s
 import json
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from siteferry_contract.descriptor import HeaderRule
 from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import Encoding, check_encoding, check_prefix
 from siteferry_contract.redirects import Redirects, check_redirects
+from siteferry_infra.existing import KNOWN, Existing, check_apart, read_existing
 from siteferry_infra.header_rules import read_header_rules
 from siteferry_infra.page_template import read_page_template
 from siteferry_infra.toml_reader import SettingsError, Table
@@ -53,6 +54,7 @@ _KNOWN: Final = (
     "domain_names",
     "certificate_arn",
     "retention_days",
+    *KNOWN,
 )
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _PREFIX: Final = re.compile(r"([A-Za-z0-9._-]+/)*")
@@ -104,6 +106,7 @@ class SiteSettings:
     certificate_arn: str | None = None
     retention_days: int = 90
     """Days that overwritten and deleted versions are kept for."""
+    existing: Existing = field(default_factory=Existing)
 
 
 def load_sites(path: Path) -> tuple[SiteSettings, ...]:
@@ -129,7 +132,9 @@ def parse_sites(text: str, *, source: str, folder: Path = Path()) -> tuple[SiteS
     sites = document.table("sites")
     if not sites.values:
         raise document.error("sites", "there is no site", "add a table [sites.NAME]")
-    return tuple(_read_site(name, sites.table(name), folder) for name in sites.values)
+    read = tuple(_read_site(name, sites.table(name), folder) for name in sites.values)
+    check_apart(document, [(site.name, site.prefix, site.existing) for site in read])
+    return read
 
 
 def _read_site(name: str, table: Table, folder: Path) -> SiteSettings:
@@ -170,6 +175,7 @@ def _read_site(name: str, table: Table, folder: Path) -> SiteSettings:
         retention_days=table.integer(
             "retention_days", default=90, low=MIN_RETENTION_DAYS, high=MAX_RETENTION_DAYS, unit="days"
         ),
+        existing=read_existing(table),
     )
 
 

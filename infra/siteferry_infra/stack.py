@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
@@ -13,6 +14,7 @@ from siteferry_infra.agent_access import AgentAccess
 from siteferry_infra.agent_alarms import add_agent_alarms
 from siteferry_infra.alarms import RUNBOOKS, Alarms
 from siteferry_infra.budget_alarm import add_budget_alarm, budget_metric
+from siteferry_infra.by_hand import print_by_hand
 from siteferry_infra.cdn import Cdn
 from siteferry_infra.cdn_alarm import REGION, add_cdn_alarm
 from siteferry_infra.dashboard import Dashboard
@@ -31,7 +33,9 @@ class SiteStack(cdk.Stack):
     def __init__(self, scope: Construct, construct_id: str, *, site: SiteSettings) -> None:
         super().__init__(scope, construct_id, description=f"siteferry: the site {site.name}")
         cdk.Tags.of(self).add("siteferry:site", site.name)
-        storage = Storage(self, "Storage", prefix=site.prefix, retention_days=site.retention_days)
+        storage = Storage(
+            self, "Storage", prefix=site.prefix, retention_days=site.retention_days, existing=site.existing
+        )
         cdn = Cdn(
             self,
             "Cdn",
@@ -43,6 +47,7 @@ class SiteStack(cdk.Stack):
             redirects=site.directory_redirects,
             error_page=site.error_page,
             cache_tags=site.invalidation == "tags",
+            existing=site.existing,
         )
         alarms = Alarms(self, "Alarms", site=site.name, email=site.alarm_email, runbooks=site.runbook_url or RUNBOOKS)
         add_agent_alarms(
@@ -133,21 +138,14 @@ class SiteStack(cdk.Stack):
             self,
             "Agent",
             site=site.name,
-            bucket=storage.bucket,
-            objects_arn=storage.objects_arn,
-            table=storage.table,
+            storage=storage,
             queues=[jobs.queue for jobs in queues.values()],
             dead_letter_queues=[jobs.dead for jobs in queues.values()],
             log_groups=log_groups,
             parameter=parameter,
         )
-        resource = storage.bucket.node.default_child
-        assert isinstance(resource, cdk.CfnElement)
-        bucket = self.get_logical_id(resource)
-        acknowledge(
-            self,
-            {f"IAM5[Resource::<{bucket}.Arn>/{site.prefix}*]": "the site's objects: users choose their keys"},
-        )
+        self._acknowledge_objects(storage, site)
+        self._bound(site.existing.permissions_boundary_arn)
         for name, value, meaning in (
             ("BucketName", storage.bucket.bucket_name, "The bucket that is published"),
             ("TableName", storage.table.table_name, "The index"),
@@ -155,5 +153,26 @@ class SiteStack(cdk.Stack):
             ("DistributionDomainName", cdn.distribution.distribution_domain_name, "Where the site is served"),
             ("AgentPolicyArn", agent.policy.managed_policy_arn, "To attach to the agent's role or user"),
             ("DescriptorParameter", parameter.parameter_name, "What the agent reads at start"),
+            (
+                "TakeUpAgain",
+                f'bucket = "{storage.bucket.bucket_name}"\ntable = "{storage.table.table_name}"',
+                "What cdk destroy leaves; with these two lines in sites.toml a new stack goes on with it",
+            ),
         ):
             cdk.CfnOutput(self, name, value=value, description=meaning)
+        print_by_hand(self, site=site, storage=storage, cdn=cdn)
+
+    def _acknowledge_objects(self, storage: Storage, site: SiteSettings) -> None:
+        made = storage.bucket.node.default_child
+        bucket = (
+            f"<{self.get_logical_id(made)}.Arn>"
+            if isinstance(made, cdk.CfnElement)
+            else f"arn:<AWS::Partition>:s3:::{site.existing.bucket}"
+        )
+        acknowledge(self, {f"IAM5[Resource::{bucket}/{site.prefix}*]": "the site's objects: users choose their keys"})
+
+    def _bound(self, policy_arn: str | None) -> None:
+        """Put every role of the stack under a permissions boundary."""
+        if policy_arn is not None:
+            boundary = iam.ManagedPolicy.from_managed_policy_arn(self, "Boundary", policy_arn)
+            iam.PermissionsBoundary.of(self).apply(boundary)

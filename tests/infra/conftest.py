@@ -1,4 +1,4 @@
-"""The stacks of two sites, synthesized once a session without bundling: one of few settings, one of all."""
+"""The stacks of three sites, synthesized once a session without bundling: few settings, all, what exists."""
 
 import json
 import os
@@ -11,17 +11,28 @@ from typing import Any
 import pytest
 
 INFRA = Path(__file__).resolve().parents[2] / "infra"
-SITES = """
+KEY_ID = "0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f"
+BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
+SITES = f"""
 [sites.plain]
+
+[sites.found]
+bucket = "company-files"
+prefix = "www/"
+table = "siteferry-www-Index-1A2B3C"
+distribution = "E2EXAMPLE1234"
+distribution_domain = "www.example.org"
+kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/{KEY_ID}"
+permissions_boundary_arn = "{BOUNDARY}"
 
 [sites.full]
 invalidation = "tags"
 invalidation_budget = 2500
 prefix = "some/prefix/"
 encoding = "auto"
-copy_rules = [{ from = "docs/", to = "mirror/docs/" }]
+copy_rules = [{{ from = "docs/", to = "mirror/docs/" }}]
 directory_pages = false
-header_rules = [{ match = "*.html", headers = { cache-control = "max-age=60" } }]
+header_rules = [{{ match = "*.html", headers = {{ cache-control = "max-age=60" }} }}]
 invalidation_window = 5
 alarm_email = "ops@example.com"
 agent_silent_minutes = 12
@@ -30,6 +41,8 @@ runbook_url = "https://wiki.example.com/runbooks/"
 domain_names = ["www.example.com"]
 certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d"
 retention_days = 30
+kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/{KEY_ID}"
+permissions_boundary_arn = "{BOUNDARY}"
 """
 
 
@@ -144,11 +157,23 @@ def synthesize(
 
 @pytest.fixture(scope="session")
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Synthesized]:
-    """Give both stacks by the site's name."""
+    """Give the stacks by the site's name."""
     return synthesize(tmp_path_factory.mktemp("cdk.out"))
 
 
 @pytest.fixture(params=["plain", "full"])
+def made(request: pytest.FixtureRequest, stacks: dict[str, Synthesized]) -> Synthesized:
+    """Give in turn each of the stacks that make bucket, index and distribution."""
+    return stacks[request.param]
+
+
+@pytest.fixture
+def found(stacks: dict[str, Synthesized]) -> Synthesized:
+    """Give the stack of the site whose bucket, index and distribution exist."""
+    return stacks["found"]
+
+
+@pytest.fixture(params=["plain", "full", "found"])
 def stack(request: pytest.FixtureRequest, stacks: dict[str, Synthesized]) -> Synthesized:
     """Give each of the stacks in turn: what is tested with it holds for every site."""
     return stacks[request.param]

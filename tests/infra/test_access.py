@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from siteferry_contract.job import JOB_KINDS
-from tests.infra.conftest import Synthesized, as_list
+from tests.infra.conftest import BOUNDARY, KEY_ID, Synthesized, as_list
+
+KEY_ACTIONS = ("kms:Decrypt", "kms:GenerateDataKey")
 
 
 def statements(stack: Synthesized) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -20,7 +22,7 @@ def statements(stack: Synthesized) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_no_policy_reaches_beyond_the_site(stack: Synthesized) -> None:
     """No wildcard in an action, and the only one in a resource stands after the site's prefix; but for alarms."""
-    prefix = {"plain": "", "full": "some/prefix/"}[stack.site]
+    prefix = {"plain": "", "full": "some/prefix/", "found": "www/"}[stack.site]
     for name, statement in statements(stack):
         assert statement["Effect"] == "Allow"
         assert not [action for action in as_list(statement["Action"]) if "*" in action], name
@@ -30,7 +32,8 @@ def test_no_policy_reaches_beyond_the_site(stack: Synthesized) -> None:
                 assert as_list(statement["Action"]) == ["cloudwatch:DescribeAlarms"]
                 assert json.dumps(resource).endswith(':alarm:*"]]}')
             elif "*" in json.dumps(resource) and statement.get("Sid") != "Heartbeat":
-                assert resource["Fn::Join"][1][-1] == f"/{prefix}*", name
+                bucket = ":s3:::company-files" if stack.site == "found" else ""
+                assert resource["Fn::Join"][1][-1] == f"{bucket}/{prefix}*", name
                 assert all(action.startswith("s3:") for action in as_list(statement["Action"])), name
 
 
@@ -57,6 +60,7 @@ def test_the_agent_may_not_delete(stack: Synthesized) -> None:
         "sqs:ReceiveMessage",
         "sqs:SendMessage",
         "ssm:GetParameter",
+        *(() if stack.site == "plain" else KEY_ACTIONS),
     }
 
 
@@ -107,6 +111,7 @@ def test_a_handler_reaches_only_the_services_of_its_job(full: Synthesized, kind:
         for statement in policy["PolicyDocument"]["Statement"]
         for action in as_list(statement["Action"])
     }
+    granted -= set(KEY_ACTIONS) if "s3" in expected else set()
     assert {action.partition(":")[0] for action in granted} == {*expected, "logs"}
     writes = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
     assert granted & writes == ({"dynamodb:PutItem"} if kind == "invalidate" else set())
@@ -122,3 +127,29 @@ def test_the_invalidate_handler_reaches_two_items_only(stack: Synthesized) -> No
         if action.startswith("dynamodb:")
     }
     assert found == {("dynamodb:GetItem", "shape"), ("dynamodb:GetItem", "broker"), ("dynamodb:PutItem", "broker")}
+
+
+def test_a_key_is_used_through_s3_for_the_sites_objects_only(stacks: dict[str, Synthesized]) -> None:
+    """Agent and the handlers of objects decrypt and encrypt with it; a site without a key has no such permission."""
+    assert not [s for _, s in statements(stacks["plain"]) if "kms" in json.dumps(s)]
+    for site, objects in (("full", "some/prefix/*"), ("found", "www/*")):
+        granted = [(name, s) for name, s in statements(stacks[site]) if "kms" in json.dumps(s)]
+        assert len(granted) == 4
+        assert not [name for name, _ in granted if "Invalidate" in name]
+        for _, statement in granted:
+            assert as_list(statement["Action"]) == list(KEY_ACTIONS)
+            assert statement["Resource"] == "arn:aws:kms:eu-central-1:123456789012:key/" + KEY_ID
+            assert statement["Condition"].keys() == {"StringEquals", "StringLike"}
+            via = statement["Condition"]["StringEquals"]["kms:ViaService"]
+            assert stacks[site].resolve(via) == "s3.ap-southeast-1.amazonaws.com.cn"
+            bucket, pattern = statement["Condition"]["StringLike"]["kms:EncryptionContext:aws:s3:arn"]
+            assert "*" not in json.dumps(bucket)
+            assert pattern["Fn::Join"][1][-1].endswith(f"/{objects}")
+
+
+def test_every_role_is_under_the_boundary(stacks: dict[str, Synthesized]) -> None:
+    """permissions_boundary_arn is on each role; without it on none."""
+    for site, boundary in (("plain", None), ("full", BOUNDARY), ("found", BOUNDARY)):
+        roles = stacks[site].properties("AWS::IAM::Role")
+        assert len(roles) == 4
+        assert {role.get("PermissionsBoundary") for role in roles} == {boundary}

@@ -4,19 +4,19 @@ from siteferry_contract.cache_tags import METADATA
 from tests.infra.conftest import Synthesized
 
 
-def test_only_the_distribution_is_let_into_the_bucket(stack: Synthesized) -> None:
+def test_only_the_distribution_is_let_into_the_bucket(made: Synthesized) -> None:
     """It may read and list (so that what is missing is 404), and no other distribution may."""
-    (distribution,) = stack.of_type("AWS::CloudFront::Distribution")
-    (policy,) = stack.properties("AWS::S3::BucketPolicy")
+    (distribution,) = made.of_type("AWS::CloudFront::Distribution")
+    (policy,) = made.properties("AWS::S3::BucketPolicy")
     (allow,) = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
     assert allow["Principal"] == {"Service": "cloudfront.amazonaws.com"}
     assert sorted(allow["Action"]) == ["s3:GetObject", "s3:ListBucket"]
     assert {"Ref": distribution} in allow["Condition"]["StringEquals"]["AWS:SourceArn"]["Fn::Join"][1]
 
 
-def test_the_distribution_serves_https_compressed_with_directory_urls(stack: Synthesized) -> None:
+def test_the_distribution_serves_https_compressed_with_directory_urls(made: Synthesized) -> None:
     """Viewers are led to HTTPS, a directory URL finds its page, and the bucket is read by origin access control."""
-    (resource,) = stack.properties("AWS::CloudFront::Distribution")
+    (resource,) = made.properties("AWS::CloudFront::Distribution")
     config = resource["DistributionConfig"]
     behavior = config["DefaultCacheBehavior"]
     assert behavior["ViewerProtocolPolicy"] == "redirect-to-https"
@@ -26,14 +26,14 @@ def test_the_distribution_serves_https_compressed_with_directory_urls(stack: Syn
     assert config["HttpVersion"] == "http2and3"
     (origin,) = config["Origins"]
     assert "OriginAccessControlId" in origin
-    for function in stack.properties("AWS::CloudFront::Function"):
+    for function in made.properties("AWS::CloudFront::Function"):
         assert function["FunctionConfig"]["Runtime"] == "cloudfront-js-2.0"
         assert function["AutoPublish"] is True
 
 
-def test_what_is_missing_is_404_for_ten_seconds(stack: Synthesized) -> None:
+def test_what_is_missing_is_404_for_ten_seconds(made: Synthesized) -> None:
     """With the site's own page, and no longer than that, so that a new file is soon seen."""
-    (resource,) = stack.properties("AWS::CloudFront::Distribution")
+    (resource,) = made.properties("AWS::CloudFront::Distribution")
     (error,) = resource["DistributionConfig"]["CustomErrorResponses"]
     assert error == {
         "ErrorCode": 404,
@@ -46,7 +46,7 @@ def test_what_is_missing_is_404_for_ten_seconds(stack: Synthesized) -> None:
 def test_the_url_is_the_path_that_an_ftp_user_sees(stacks: dict[str, Synthesized]) -> None:
     """The prefix is the origin path; without one there is none."""
     paths = {}
-    for site, stack in stacks.items():
+    for site, stack in ((site, stacks[site]) for site in ("plain", "full")):
         (resource,) = stack.properties("AWS::CloudFront::Distribution")
         paths[site] = resource["DistributionConfig"]["Origins"][0].get("OriginPath")
     assert paths == {"plain": None, "full": "/some/prefix"}

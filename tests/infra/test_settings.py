@@ -93,8 +93,8 @@ def test_sites_keep_their_order() -> None:
     ("body", "place", "parts"),
     [
         ("copy_rule = []", "copy_rule", ["no such setting", "did you mean 'copy_rules'?"]),
-        ("zzz = 1", "zzz", ["no such setting", "known are: agent_silent_minutes, alarm_email, cdn_alarm_for"]),
-        ('bucket = "b"', "bucket", ["no such setting"]),
+        ("zzz = 1", "zzz", ["no such setting", "known are: agent_silent_minutes, alarm_email, bucket, cdn_"]),
+        ('buckets = "b"', "buckets", ["no such setting", "did you mean 'bucket'?"]),
         ("prefix = 1", "prefix", ["1 (an integer) is not a string", "put it in quotes"]),
         ('prefix = "/a/"', "prefix", ["'/a/'", "begin with none"]),
         ('prefix = "a"', "prefix", ["'a'", "end with one '/'"]),

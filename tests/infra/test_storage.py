@@ -6,22 +6,22 @@ from tests.infra.conftest import Synthesized, deny_without_tls
 
 
 @pytest.mark.parametrize("kind", ["AWS::S3::Bucket", "AWS::DynamoDB::Table"])
-def test_what_holds_data_outlives_the_stack(stack: Synthesized, kind: str) -> None:
+def test_what_holds_data_outlives_the_stack(made: Synthesized, kind: str) -> None:
     """Bucket and index are retained, and have no name that a new stack would collide with."""
-    ((_, resource),) = stack.of_type(kind).items()
+    ((_, resource),) = made.of_type(kind).items()
     assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
     assert not {"BucketName", "TableName"} & resource["Properties"].keys()
 
 
-def test_the_bucket_is_private_versioned_and_tls_only(stack: Synthesized) -> None:
+def test_the_bucket_is_private_versioned_and_tls_only(made: Synthesized) -> None:
     """Nobody reaches an object but through the distribution or by a policy."""
-    (bucket,) = stack.properties("AWS::S3::Bucket")
+    (bucket,) = made.properties("AWS::S3::Bucket")
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
     assert bucket["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
     assert "BucketEncryption" in bucket
-    (policy,) = stack.properties("AWS::S3::BucketPolicy")
+    (policy,) = made.properties("AWS::S3::BucketPolicy")
     assert deny_without_tls(policy["PolicyDocument"], "s3:*")
 
 
@@ -39,9 +39,9 @@ def test_old_versions_go_after_the_retention_and_torn_uploads_after_a_day(full: 
     assert not any("ExpirationInDays" in rule or "ExpirationDate" in rule for rule in rules)
 
 
-def test_the_index_is_keyed_billed_and_backed_up(stack: Synthesized) -> None:
+def test_the_index_is_keyed_billed_and_backed_up(made: Synthesized) -> None:
     """Pk and sk are strings; on demand; point-in-time recovery; protected against deletion."""
-    (table,) = stack.properties("AWS::DynamoDB::Table")
+    (table,) = made.properties("AWS::DynamoDB::Table")
     assert table["KeySchema"] == [
         {"AttributeName": "pk", "KeyType": "HASH"},
         {"AttributeName": "sk", "KeyType": "RANGE"},
