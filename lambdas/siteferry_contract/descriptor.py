@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from siteferry_contract.copy_rules import CopyRule, check_rules
@@ -11,10 +11,34 @@ from siteferry_contract.errors import ContractError
 from siteferry_contract.job import JOB_KINDS, JobKind
 from siteferry_contract.keys import Encoding, check_encoding, check_prefix
 from siteferry_contract.redirects import Redirects, check_redirects, may_have_redirect
+from siteferry_contract.versions import (
+    FIRST,
+    FORMATS,
+    READ,
+    STACK_FIRST,
+    Format,
+    check_descriptor_version,
+    check_reads,
+    decode_reads,
+)
 
 ENVIRONMENT_VARIABLE: Final = "SITEFERRY_DESCRIPTOR"
 _VERSION: Final = 1
 _TEXTS: Final = ("site", "region", "bucket", "table", "distribution", "domain", "invalidation", "page_layout")
+_NEEDED: Final = frozenset(
+    {
+        *_TEXTS,
+        "prefix",
+        "encoding",
+        "queues",
+        "directory_pages",
+        "directory_redirects",
+        "invalidation_budget",
+        "copy_rules",
+        "header_rules",
+    }
+)
+"""A stack of this release gives all of these. What is added later gets a default, so that the stack may be older."""
 
 
 def parameter_name(site: str) -> str:
@@ -56,6 +80,8 @@ class Descriptor:
     invalidation_budget: int = 10_000
     """Paths a month."""
     directory_redirects: Redirects = "none"
+    reads: Mapping[Format, tuple[int, ...]] = field(default_factory=lambda: dict(READ))
+    """The versions that the stack's handlers read."""
 
     @property
     def revision(self) -> str:
@@ -96,36 +122,25 @@ class Descriptor:
                 {"match": rule.match, "headers": dict(sorted(rule.headers.items()))} for rule in self.header_rules
             ],
         }
+        # Not said where it goes without saying, so that the first agents, which refuse what they do not know, read it.
+        reads = {name: list(self.reads[name]) for name in FORMATS if self.reads[name] != FIRST[name]}
+        if reads:
+            fields["reads"] = reads
         return json.dumps(fields, sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "Descriptor":
-        """Decode; raises ContractError that names the field."""
+        """Decode; raises ContractError that names the field, or says which of agent and stack to upgrade."""
         try:
             fields = json.loads(text)
         except ValueError as error:
             raise ContractError(f"the site descriptor is not JSON: {error}") from error
-        if not isinstance(fields, dict) or fields.get("version") != _VERSION:
-            seen = fields.get("version") if isinstance(fields, dict) else type(fields).__name__
-            raise ContractError(
-                f"the site descriptor has version {seen!r}, expected {_VERSION}: bring the agent and the stack to"
-                " the same release"
-            )
-        known = {
-            *_TEXTS,
-            "version",
-            "prefix",
-            "encoding",
-            "queues",
-            "directory_pages",
-            "directory_redirects",
-            "invalidation_budget",
-            "copy_rules",
-            "header_rules",
-        }
-        if fields.keys() != known:
-            differing = sorted(map(str, fields.keys() ^ known))
-            raise ContractError(f"the site descriptor has other fields than this release knows: {', '.join(differing)}")
+        if not isinstance(fields, dict):
+            raise ContractError(f"the site descriptor is {type(fields).__name__}, not an object")
+        check_descriptor_version(fields.get("version"))
+        # What is not known may be overlooked: else the version would be another one.
+        if missing := sorted(_NEEDED - fields.keys()):
+            raise ContractError(f"the site descriptor lacks {', '.join(missing)}: {STACK_FIRST}")
         try:
             return cls._decode(fields)
         except (TypeError, KeyError, AttributeError) as error:
@@ -133,6 +148,9 @@ class Descriptor:
 
     @classmethod
     def _decode(cls, fields: Mapping[str, Any]) -> "Descriptor":
+        # Before all else: what the rest is may depend on it.
+        reads = decode_reads(fields.get("reads", {}))
+        check_reads(reads)
         queues = fields["queues"]
         if not isinstance(queues, dict) or queues.keys() != set(JOB_KINDS):
             raise ContractError(f"the site descriptor's queues are {queues!r}, expected one URL for each job kind")
@@ -155,6 +173,7 @@ class Descriptor:
             header_rules=tuple(
                 HeaderRule(_text(rule, "match"), _texts(rule["headers"])) for rule in _list(fields, "header_rules")
             ),
+            reads=reads,
         )
 
 

@@ -13,6 +13,7 @@ from typing import Final, Literal, get_args
 
 from siteferry_contract.errors import ContractError, shown
 from siteferry_contract.keys import check_directory, check_key
+from siteferry_contract.versions import WRITTEN, check_version
 
 JobKind = Literal["copy", "delete", "page", "invalidate"]
 JOB_KINDS: Final[tuple[JobKind, ...]] = get_args(JobKind)
@@ -31,7 +32,6 @@ UNTAGGED: Final = 0
 EVERYTHING: Final = "/"
 """The name, in an invalidate job, of the whole site. No key begins with a slash."""
 
-_VERSION: Final = 1
 _ENVELOPE_BYTES: Final = 400
 
 
@@ -66,7 +66,7 @@ def make_jobs(kind: JobKind, names: Iterable[str], *, site: str, run: int) -> It
 def encode_job(job: Job) -> str:
     """Encode a job as the body of a message."""
     fields = {
-        "version": _VERSION,
+        "version": WRITTEN["job"],
         "kind": job.kind,
         "site": job.site,
         "run": job.run,
@@ -84,8 +84,7 @@ def decode_job(body: str, *, kind: JobKind, site: str, prefix: str) -> Job:
         raise ContractError(f"message is not JSON: {error}; it begins {shown(body)}") from error
     if not isinstance(fields, dict):
         raise ContractError(f"message is {type(fields).__name__}, not an object; it begins {shown(body)}")
-    if fields.get("version") != _VERSION:
-        raise ContractError(f"job has version {shown(fields.get('version'))}, expected {_VERSION}: upgrade the Lambdas")
+    check_version("job", fields.get("version"))
     expected = {"version", "kind", "site", "run", "id", "names"}
     if fields.keys() != expected:
         raise ContractError(f"job has the fields {shown(sorted(map(str, fields)))}, expected {sorted(expected)}")

@@ -27,12 +27,12 @@ from operator import lt
 from typing import Final, Literal, NamedTuple
 
 from siteferry_contract.errors import ContractError
+from siteferry_contract.versions import WRITTEN, check_version
 
 MAX_ENTRIES: Final = 2048
 MAX_BLOB_BYTES: Final = 256 * 1024
 """Compressed. A DynamoDB item may have 400 KB; writes are billed by the KB, so small leaves keep a change cheap."""
 
-_VERSION: Final = 1
 _COMPRESSION: Final = 1
 """zlib's level: higher ones gain four percent, and take twice the time."""
 _MAX_DECODED_BYTES: Final = 64 * 1024 * 1024
@@ -145,14 +145,14 @@ def encode_entries(entries: Sequence[Entry]) -> bytes:
             _column_bytes("Q", [crc or 0 for crc in crcs] if unknown else crcs),
         )
     )
-    return bytes((_VERSION,)) + zlib.compress(payload, _COMPRESSION)
+    return bytes((WRITTEN["leaf"],)) + zlib.compress(payload, _COMPRESSION)
 
 
 def decode_entries(blob: bytes) -> tuple[Entry, ...]:
     """Decode a blob; raises ContractError that says what was seen."""
-    if not blob or blob[0] != _VERSION:
-        seen = f"version {blob[0]}" if blob else "no bytes"
-        raise ContractError(f"leaf blob has {seen}, expected version {_VERSION}: upgrade siteferry on this side")
+    if not blob:
+        raise ContractError("leaf blob has no bytes")
+    check_version("leaf", blob[0])
     try:
         return _decode_payload(_decompress(blob[1:]))
     except (struct.error, zlib.error, UnicodeDecodeError, ValueError, IndexError) as error:

@@ -20,11 +20,11 @@ from siteferry_contract.copy_rules import CopyRule, is_reserved_directory
 from siteferry_contract.errors import ContractError
 from siteferry_contract.index import SHAPE_KEY
 from siteferry_contract.keys import root_directory
+from siteferry_contract.versions import WRITTEN, check_version
 
 MAX_BLOB_BYTES: Final = 300_000
 """Compressed. An item may have 400 KB."""
 
-_VERSION: Final = 1
 _MAX_DECODED_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -103,7 +103,7 @@ def shape_to_item(shape: Shape) -> dict[str, Any]:
     """Encode a shape."""
     item = {
         **SHAPE_KEY,
-        "version": {"N": str(_VERSION)},
+        "version": {"N": str(WRITTEN["shape"])},
         "total": {"N": str(shape.total)},
         "typical": {"N": str(shape.typical)},
         "blob": {"B": _encode(shape.counts)},
@@ -114,8 +114,7 @@ def shape_to_item(shape: Shape) -> dict[str, Any]:
 def item_to_shape(item: Mapping[str, Any]) -> Shape:
     """Decode a shape; raises ContractError if this release cannot read it."""
     try:
-        if (version := int(item["version"]["N"])) != _VERSION:
-            raise ContractError(f"it has version {version}, expected {_VERSION}")
+        check_version("shape", int(item["version"]["N"]))
         run = item.get("tagged_run")
         counts = _decode(item["blob"]["B"])
         if int(item["total"]["N"]) != counts.get("", 0):

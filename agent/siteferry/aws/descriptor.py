@@ -37,7 +37,9 @@ class SsmDescriptor:
         try:
             descriptor = Descriptor.from_json(text)
         except ContractError as error:
-            raise ConfigError(f"descriptor {name}: {error}", "deploy the stack again with this release") from error
+            raise ConfigError(
+                f"descriptor {name}: {error}", "nothing was changed; docs/upgrade.md has the order"
+            ) from error
         if descriptor.site != self._site:
             raise ConfigError(f"descriptor {name} is of site {descriptor.site!r}, not {self._site!r}", remedy)
         return descriptor

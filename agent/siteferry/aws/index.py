@@ -152,7 +152,8 @@ class DynamoIndex:
                 leaf = item_to_leaf(item)
             except ContractError as error:
                 raise IndexDamagedError(
-                    f"table {self._table}: {error}", "nothing was changed; use the release that wrote it"
+                    f"table {self._table}: {error}",
+                    "nothing was changed; use the release that wrote it, or a newer one",
                 ) from error
             if after is None or leaf.run >= after:
                 yield leaf

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from siteferry_contract import versions
 from siteferry_contract.copy_rules import CopyRule, check_rules, duplicates, is_reserved, is_reserved_directory
 from siteferry_contract.descriptor import Descriptor, HeaderRule, parameter_name
 from siteferry_contract.errors import ContractError
@@ -161,7 +162,7 @@ def test_key_outside_the_prefix_has_no_path() -> None:
     ("blob", "reason"),
     [
         (b"", "no bytes"),
-        (b"\x02abc", "version 2, expected version 1"),
+        (b"\x02abc", "leaf has version 2, expected 1: a newer agent wrote it"),
         (b"\x01abc", "damaged"),
         (encode_entries([file("a")])[:-3], "cut short"),
         (encode_entries([file("a")]) + b"x", "after its end"),
@@ -259,7 +260,8 @@ FIELDS: dict[str, Any] = {"version": 1, "kind": "copy", "site": "www", "run": 1,
         ("[" * 100_000, "not JSON"),
         ("[]", "list, not an object"),
         ("null", "NoneType"),
-        (json.dumps({**FIELDS, "version": 2}), "version 2, expected 1"),
+        (json.dumps({**FIELDS, "version": 2}), "version 2, expected 1: a newer agent wrote it, so bring the stack to"),
+        (json.dumps({**FIELDS, "version": 0}), "version 0, expected 1: an agent wrote it that is too old"),
         (json.dumps({}), "version None"),
         (json.dumps({**FIELDS, "more": 1}), "more"),
         (json.dumps({name: FIELDS[name] for name in FIELDS if name != "id"}), "expected"),
@@ -360,8 +362,15 @@ def test_revision_does_not_depend_on_order() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"version": 2}, "version 2, expected 1"),
-        ({"more": 1}, "other fields than this release knows: more"),
+        ({"version": 2}, "version 2, expected 1: the stack is newer than this agent: upgrade the agent"),
+        ({"version": 0}, "version 0, expected 1: the stack is older than this agent: deploy the stack"),
+        ({"version": "2"}, "version '2', expected 1: is it siteferry's own"),
+        ({"version": True}, "version True, expected 1"),
+        ({"reads": {"job": [2, 3]}}, "a job of version 1, and the stack's handlers read 2 or 3: .* upgrade the agent"),
+        ({"reads": {"leaf": [0]}}, "a leaf of version 1, and the stack's handlers read 0: .* deploy the stack"),
+        ({"reads": {"job": []}}, "job \\[\\], not a list of versions"),
+        ({"reads": {"job": [True]}}, "job \\[True\\], not a list of versions"),
+        ({"reads": [1]}, "'reads' is \\[1\\], not an object"),
         ({"bucket": None}, "'bucket' is None"),
         ({"prefix": "/a"}, "prefix '/a'"),
         ({"encoding": "ebcdic"}, "'ebcdic' is unknown"),
@@ -381,6 +390,38 @@ def test_unknown_descriptors(change: dict[str, Any], reason: str) -> None:
     text = json.dumps({**json.loads(DESCRIPTOR.to_json()), **change})
     with pytest.raises(ContractError, match=reason):
         Descriptor.from_json(text)
+
+
+@pytest.mark.parametrize("name", sorted(json.loads(DESCRIPTOR.to_json()).keys() - {"version"}))
+def test_a_stack_that_says_less_is_older(name: str) -> None:
+    """A descriptor that lacks a field is refused with the field, and with which of the two goes first."""
+    fields = json.loads(DESCRIPTOR.to_json())
+    del fields[name]
+    with pytest.raises(ContractError, match=f"lacks {name}: the stack is older than this agent: deploy the stack"):
+        Descriptor.from_json(json.dumps(fields))
+
+
+def test_a_stack_that_says_more_is_read() -> None:
+    """A newer stack may say more under the same version, and the revision, after which an agent begins anew, stays."""
+    said = {**json.loads(DESCRIPTOR.to_json()), "more": {"than": "known"}, "reads": {"job": [1, 2], "more": "x"}}
+    found = Descriptor.from_json(json.dumps(said))
+    assert found == replace(DESCRIPTOR, reads={"job": (1, 2), "leaf": (1,), "shape": (1,)})
+    assert Descriptor.from_json(json.dumps({**said, "reads": {}})).revision == DESCRIPTOR.revision
+
+
+def test_what_handlers_read_comes_through() -> None:
+    """What the handlers of a stack read is in its descriptor, unless it is what the first ones read."""
+    assert "reads" not in json.loads(DESCRIPTOR.to_json())
+    both = replace(DESCRIPTOR, reads={"job": (1, 2), "leaf": (1,), "shape": (1,)})
+    assert json.loads(both.to_json())["reads"] == {"job": [1, 2]}
+    assert Descriptor.from_json(both.to_json()) == both
+
+
+def test_an_agent_that_is_too_new_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that writes what the handlers do not read refuses the stack before it writes anything."""
+    monkeypatch.setattr(versions, "WRITTEN", {"job": 2, "leaf": 1, "shape": 1})
+    with pytest.raises(ContractError, match=r"job of version 2, and the stack's handlers read 1: .* deploy the stack"):
+        Descriptor.from_json(DESCRIPTOR.to_json())
 
 
 @pytest.mark.parametrize(("text", "reason"), [("{", "not JSON"), ("[]", "list"), ("{}", "version None")])
