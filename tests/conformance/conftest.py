@@ -2,9 +2,10 @@
 
 - `memory`: that of the simulation. Always.
 - `emulator`: the local stack, with the adapters that the agent and the handlers use (marked e2e).
-- `aws`: a real account, with `-m aws`. SITEFERRY_AWS_SITE names a deployed site that nobody needs, and boto3's chain
-  gives the region and the credentials of somebody who may use it and make a table, queues and an IAM user. Objects are
-  made beneath `siteferry-conformance/` and removed with all their versions; invalidations cost some cents.
+- `aws`: a real account, with `-m aws`, on the throw-away site of tests/aws. Or SITEFERRY_AWS_SITE names a deployed site
+  that nobody needs, and boto3's chain gives the region and the credentials of somebody who may use it and make a table,
+  queues and an IAM user. Objects are made beneath `siteferry-conformance/` and removed with all their versions;
+  invalidations cost some cents.
 """
 
 import os
@@ -83,11 +84,10 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 
 @pytest.fixture(scope="session")
-def aws(pytestconfig: pytest.Config) -> Iterator[Account]:
-    """Give a real account, for who asks for it by mark and by name."""
+def aws(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterator[Account]:
+    """Give a real account, for who asks for it by mark, and by name or consent."""
     if "aws" not in pytestconfig.getoption("markexpr"):
         pytest.skip("a real account is used with `-m aws` only")
-    if _SITE not in os.environ:
-        pytest.skip(f"set {_SITE} to the name of a deployed site that nobody needs, and AWS_* or a profile")
-    with deployed(os.environ[_SITE], {}) as account:
+    site = os.environ.get(_SITE) or request.getfixturevalue("throwaway")["paths"].name
+    with deployed(site, {}) as account:
         yield account
