@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,8 @@ def test_the_agent_does_no_more_than_its_policy_says(live: Live) -> None:
     live.publish({"kept.html": "<p>kept"})
     s3, ssm = (site.client(service, site.agent_env) for service in ("s3", "ssm"))
     for refused in (
-        lambda: s3.delete_object(Bucket=site.bucket, Key="kept.html"),
-        lambda: ssm.get_parameter(Name="/siteferry/another-site"),
+        partial(s3.delete_object, Bucket=site.bucket, Key="kept.html"),
+        partial(ssm.get_parameter, Name="/siteferry/another-site"),
     ):
         with pytest.raises(ClientError) as caught:
             refused()

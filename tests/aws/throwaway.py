@@ -9,6 +9,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from tests.aws.sites import tagged, write_sites
 
 BOOTSTRAP: Final = "/cdk-bootstrap/hnb659fds/version"
 _INFRA: Final = Path(__file__).resolve().parents[2] / "infra"
+_BUCKET: Final = "AWS::S3::Bucket"
+_TABLE: Final = "AWS::DynamoDB::Table"
 _QUIET: Final = {"CDK_DISABLE_CLI_TELEMETRY": "true", "CDK_NOTICES": "false", "NO_COLOR": "1", "CI": "true"}
 
 Cdk = Callable[[list[str]], None]
@@ -27,7 +30,9 @@ Cdk = Callable[[list[str]], None]
 
 def run_cdk(arguments: list[str]) -> None:
     """Run the pinned CDK CLI with this process's credentials."""
-    environment = os.environ | _QUIET
+    # The app's `uv run` is to take this environment as it is: a sync would change it under this very process.
+    environment = os.environ | _QUIET | {"UV_NO_SYNC": "1"}
+    environment.pop("UV_PYTHON", None)
     if not (_INFRA / "node_modules" / ".bin" / "cdk").exists():
         subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=_INFRA, env=environment, check=True)
     subprocess.run([str(_INFRA / "node_modules" / ".bin" / "cdk"), *arguments], cwd=_INFRA, env=environment, check=True)
@@ -82,10 +87,10 @@ def check_bootstrap(owner: Deployer) -> None:
 def destroy(owner: Deployer, sites: list[str]) -> list[str]:
     """Destroy the stacks of sites with all that they keep; give what is left, each with the reason."""
     left: list[str] = []
-    cloudformation = owner.client("cloudformation")
+    cloudformation, iam = owner.client("cloudformation"), owner.client("iam")
     kept: dict[str, str] = {}
 
-    def attempt(what: str, action: Callable[[], Any]) -> None:
+    def attempt(what: str, action: Callable[[], object]) -> None:
         try:
             action()
         except (ClientError, BotoCoreError) as error:
@@ -93,23 +98,20 @@ def destroy(owner: Deployer, sites: list[str]) -> list[str]:
 
     for site in sites:
         kept |= _kept_by(cloudformation, f"siteferry-{site}")
-        attempt(f"users of site {site}", lambda site=site: _delete_users(owner.client("iam"), site))
+        attempt(f"what else has the tag of site {site}", partial(_add_tagged, owner, site, kept))
+        attempt(f"users of site {site}", partial(_delete_users, iam, site))
     for site in sites:
-        attempt(f"stack siteferry-{site}", lambda site=site: cloudformation.delete_stack(StackName=f"siteferry-{site}"))
+        stack = f"siteferry-{site}"
+        attempt(f"stack {stack}", partial(cloudformation.delete_stack, StackName=stack))
     for site in sites:
-        waiter = cloudformation.get_waiter("stack_delete_complete")
-        attempt(
-            f"stack siteferry-{site}",
-            # A distribution is disabled first, which takes its time.
-            lambda site=site, waiter=waiter: waiter.wait(
-                StackName=f"siteferry-{site}", WaiterConfig={"Delay": 15, "MaxAttempts": 160}
-            ),
-        )
+        stack, wait = f"siteferry-{site}", cloudformation.get_waiter("stack_delete_complete").wait
+        # A distribution is disabled first, which takes its time.
+        attempt(f"stack {stack}", partial(wait, StackName=stack, WaiterConfig={"Delay": 15, "MaxAttempts": 160}))
     for name, kind in kept.items():
-        if kind == "AWS::S3::Bucket":
-            attempt(f"bucket {name}", lambda name=name: _delete_bucket(owner.client("s3"), name))
+        if kind == _BUCKET:
+            attempt(f"bucket {name}", partial(_delete_bucket, owner.client("s3"), name))
         else:
-            attempt(f"table {name}", lambda name=name: _delete_table(owner.client("dynamodb"), name))
+            attempt(f"table {name}", partial(_delete_table, owner.client("dynamodb"), name))
     return left
 
 
@@ -119,8 +121,21 @@ def _kept_by(cloudformation: Any, stack: str) -> dict[str, str]:
         found = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
     except ClientError:
         return {}
-    kinds = ("AWS::S3::Bucket", "AWS::DynamoDB::Table")
-    return {one["PhysicalResourceId"]: one["ResourceType"] for one in found if one["ResourceType"] in kinds}
+    return {one["PhysicalResourceId"]: one["ResourceType"] for one in found if one["ResourceType"] in (_BUCKET, _TABLE)}
+
+
+def _add_tagged(owner: Deployer, site: str, kept: dict[str, str]) -> None:
+    """Add the same by the site's tag: they are there still when a run was killed after its stack was gone."""
+    pages = (
+        owner.client("resourcegroupstaggingapi")
+        .get_paginator("get_resources")
+        .paginate(
+            TagFilters=[{"Key": "siteferry:site", "Values": [site]}], ResourceTypeFilters=["s3", "dynamodb:table"]
+        )
+    )
+    for arn in [one["ResourceARN"] for page in pages for one in page["ResourceTagMappingList"]]:
+        service, name = arn.split(":")[2], arn.split(":", 5)[5].rpartition("/")[2]
+        kept[name] = _BUCKET if service == "s3" else _TABLE
 
 
 def _delete_users(iam: Any, site: str) -> None:

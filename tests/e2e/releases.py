@@ -4,6 +4,7 @@ import io
 import subprocess
 import tarfile
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,10 +57,9 @@ def put_handlers(site: Any, bundle: bytes) -> None:
     for kind in JOB_KINDS:
         name = f"siteferry-{site.name}-{kind}"
         functions.update_function_code(FunctionName=name, ZipFile=bundle)
-        wait_for(
-            lambda name=name: (
-                functions.get_function_configuration(FunctionName=name).get("LastUpdateStatus", "Successful")
-                == "Successful"
-            ),
-            f"new code of {name}",
-        )
+        wait_for(partial(_is_updated, functions, name), f"new code of {name}")
+
+
+def _is_updated(functions: Any, name: str) -> bool:
+    status = functions.get_function_configuration(FunctionName=name).get("LastUpdateStatus", "Successful")
+    return bool(status == "Successful")
