@@ -47,7 +47,7 @@ what it is about and the last error that its handler logged; of the first 20 of 
 
 What is no job cannot be done by any handler. It is left where it is, shown with its message id and how it begins, and
 the exit code is 1 while any is left. Find out who sent it; then delete it in the SQS console, in the queue
-siteferry-SITE-KIND-dead, by that id. A job of another version comes from a release other than this one: upgrade first.
+siteferry-SITE-KIND-dead, by that id. Of a job of another version the error says what to upgrade first.
 
 Ctrl-C stops between two letters; what was not moved still waits.
 """
