@@ -17,7 +17,7 @@ DEBIAN_PACKAGES := bash-completion,ca-certificates,dbus,man-db,python3,systemd-s
 # A schedule of the simulation is the same wherever its seed is run.
 export PYTHONHASHSEED := 0
 
-.PHONY: help demo test check unit browser ftp-servers debian bench wheel deb clean
+.PHONY: help demo test check unit browser ftp-servers debian docs bench wheel deb clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -55,6 +55,10 @@ debian: $(DEBIANS) ## Make the Debian trees that tests/e2e/test_debian.py instal
 	@rm -rf $@.new && mkdir -p $(@D) && echo "making $@"
 	@debootstrap --variant=minbase --include=$(DEBIAN_PACKAGES) $* $@.new > $@.log || { tail $@.log; exit 1; }
 	@rm -rf $@.new/var/cache/apt/archives/*.deb && mv $@.new $@
+
+docs: $(UV) ## Write docs/reference from the code, and build the docs site: .cache/site/index.html
+	$(UV) run --frozen python -m tests.docs reference
+	$(UV) run --frozen python -m tests.docs site
 
 bench: $(UV) ## Measure siteferry beside its peers (hours), and write docs/benchmarks.md
 	$(UV) run --frozen python -m tests.bench all --files 100000 --peers rclone,s5cmd,awscli,s3cmd

@@ -26,6 +26,7 @@ DEFAULT_EXCLUDES: Final = (
     ".ftpquota",
     ".nfs*",               # a file deleted while open, on NFS
 )  # fmt: skip
+"""Names that are no part of any site, unless `exclude_defaults = false`."""
 
 SKIP: Final = "skip"
 INSIDE: Final = "inside"
@@ -62,9 +63,13 @@ class AwsConfig:
     """How AWS is reached. Credentials come from boto3's chain: role, profile, environment."""
 
     region: str | None = None
+    """Where the site's stack is deployed; otherwise of profile or environment."""
     profile: str | None = None
+    """Of `~/.aws/config`; otherwise the host's role or the environment."""
     endpoint_url: str | None = None
+    """Where AWS is, instead of at AWS: the local stack's address."""
     ca_bundle: Path | None = None
+    """The certificates to trust there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,11 @@ class Config:
     """The host's settings, checked."""
 
     site: str
+    """Its name in `sites.toml`."""
     root: Path
+    """The FTP tree; siteferry never writes in it."""
     state_dir: Path
+    """Cache, lock and status; all but the lock can be deleted. Not beneath `root`."""
     interval: float = 60.0
     """Seconds from the start of one cycle to the next."""
     settle: float = 10.0
@@ -85,7 +93,8 @@ class Config:
     lease: float = 180.0
     """Seconds for which the site belongs to this agent after each renewal; no request takes over a quarter of it."""
     exclude: tuple[str, ...] = DEFAULT_EXCLUDES
-    """Globs: of one name, or with a slash of a whole path."""
+    """Globs: of one name, or with a slash of a whole path. What matches is no part of the site; what is published of it
+    already is deleted."""
     symlinks: str = SKIP
     """`skip`: none is followed; `inside`: those to files beneath the root are published as these files."""
     max_file_size: float = 50.0
@@ -95,9 +104,9 @@ class Config:
     delete: bool = True
     """False: nothing is ever deleted from S3."""
     audit_days: float = 7.0
-    """Days between a daemon's audits; 0: it makes none by itself."""
+    """Days between a daemon's audits, which mend what differs; 0: it makes none by itself."""
     heartbeat: bool = True
-    """A daemon tells CloudWatch once a minute how it does."""
+    """A daemon tells CloudWatch once a minute how it does; the alarms on the agent depend on it."""
     log: str = "text"
     """What the lines of a log are: `text` or `json`."""
     brake: Brake = field(default_factory=Brake)

@@ -14,6 +14,20 @@ PRIORITIES: Final = {"error": "<3>", "warning": "<4>", "info": "<6>"}
 """Of sd-daemon(3), by level."""
 _LEVELS: Final = {"error": "error", "failed": "error", "held": "warning", "paused": "warning", "warning": "warning"}
 """By event; of all others it is `info`."""
+EVENTS: Final[Mapping[str, str]] = {
+    "note": "Something worth a line: what the agent watches, waits for or does.",
+    "warning": "It goes on, but a person should look.",
+    "error": "A cycle, or the whole agent, ended with it; `message` says what to do.",
+    "paused": "The site is paused on this host.",
+    "planned": "A run begins: the changes that it is about to make, in numbers.",
+    "published": "A file is in bucket and index: `path`, `reason`, `size`; `uploaded`: false if its content was there.",
+    "deleted": "A file is dead in the index, and its delete job follows: `path`, `reason`.",
+    "failed": "A file could not be published and is tried again, or a directory could not be read: `path`, `reason`.",
+    "differs": "An audit found a difference: `kind`, `key`, `reason`.",
+    "held": "Deletes are held: `reason`.",
+    "finished": "A run, or a cycle that is unlike the one before, is over: its counts are in `summary`.",
+}
+"""What a line tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +40,9 @@ class Line:
     reason: str = ""
     more: Mapping[str, Any] = field(default_factory=dict)
     """What JSON says of it besides."""
+
+    def __post_init__(self) -> None:
+        assert self.event in EVENTS
 
     @property
     def level(self) -> str:

@@ -23,11 +23,11 @@ class Figures:
     published: int
     """Files, since the heartbeat before that was delivered."""
     failed: int
-    """Likewise; each try of a file counts."""
+    """Files, since then; each try of a file counts."""
     deferred: int
-    """By the last cycle."""
+    """Files that were still being written in the last cycle."""
     held: int
-    """Deletes, by the last cycle or the last audit."""
+    """Deletes that are held, by the last cycle or the last audit."""
     oldest_seconds: float
     """Age of the oldest change that is not published; 0: all is."""
 

@@ -75,35 +75,45 @@ class SiteSettings:
     """What one site is in the cloud."""
 
     name: str
+    """Of the table: `[sites.NAME]`; 1 to 31 lower-case letters, digits and hyphens, a letter first."""
     prefix: str = ""
     """Where the site lies in its bucket: "" or "some/prefix/"."""
     encoding: Encoding = "latin-1"
-    """How the names on the FTP host become text."""
+    """How the names on the FTP host become text: "latin-1", "utf-8", or "auto": UTF-8 where valid, else latin-1."""
     copy_rules: tuple[CopyRule, ...] = ()
+    """`{ from = "docs/", to = "mirror/docs/" }`: each key under `from` is duplicated under `to`."""
     directory_pages: bool = True
+    """An index.html is generated in each directory that has none of its own."""
     directory_redirects: Redirects = "exact"
+    """How /dir leads to /dir/: "exact": by a small object for each directory; "by-extension": a name without a dot is
+    taken for a directory's, and files without an extension are not served; "none"."""
     error_page: str = "404.html"
     """What is served, with status 404, for what is missing, if the site has it; "": nothing."""
     page_template: str | None = None
-    """The text of the site's own template of directory pages; None: the built-in one."""
+    """The text of the site's own template of directory pages, by a file beside sites.toml; none: the built-in one."""
     header_rules: tuple[HeaderRule, ...] = ()
+    """`{ match = "*.html", headers = { cache-control = "max-age=60" } }`: headers for the objects whose path matches a
+    glob; `*` goes over slashes too, and the first rule that matches wins."""
     invalidation: str = "paths"
-    """By "paths" or by cache "tags"."""
+    """By "paths" or by cache "tags"; the latter is unproven on a real account."""
     invalidation_budget: int = 10_000
     """Paths a month; after that, each window of changes is one path."""
     invalidation_window: int = 2
     """Seconds that changes are gathered for before they become one invalidation."""
     alarm_email: str | None = None
+    """Who hears of alarms; the address has to confirm the subscription."""
     agent_silent_minutes: int = 5
-    """Without a heartbeat, after which there is an alarm; 0: none, because no daemon publishes the site."""
+    """Without a heartbeat, after which there is an alarm, at least 2; 0: none, because no daemon publishes the site."""
     oldest_change_minutes: int = 30
     """That a change may be unpublished for; 0: there is no such alarm."""
     runbook_url: str | None = None
-    """Where the runbooks can be read; None: in a checkout."""
+    """The folder, with its last slash, in which people read the runbooks, for the texts of alarms; none: a checkout."""
     cdn_alarm_for: str | None = None
-    """The distribution whose alarm needs a stack of its own in us-east-1."""
+    """The distribution (output DistributionId) of a stack outside us-east-1: its alarm is a second stack there."""
     domain_names: tuple[str, ...] = ()
+    """Of the site, beside the distribution's own; they need `certificate_arn`."""
     certificate_arn: str | None = None
+    """An ACM certificate in us-east-1 that covers `domain_names`."""
     retention_days: int = 90
     """Days that overwritten and deleted versions are kept for."""
     existing: Existing = field(default_factory=Existing)

@@ -24,6 +24,10 @@ LAST_RETRY: Final = 300
 
 UNITS: Final[Mapping[str, MetricUnit]] = {"BudgetUsedPercent": MetricUnit.Percent}
 """Of what is not a count."""
+JOBS_DONE: Final = "JobsDone"
+"""Jobs that were done."""
+JOBS_FAILED: Final = "JobsFailed"
+"""Tries of a job that failed; it is tried again."""
 
 Handle = Callable[[Job, str], Report]
 """Does a job, given with its SQS message id."""
@@ -63,7 +67,7 @@ def process_batch(
         job = decode_job(record.body, kind=edge.kind, site=own.site, prefix=own.prefix)
         logger.append_keys(run=job.run, job=job.id)
         report = handle(job, record.message_id)
-        metrics.add_metric(name="JobsDone", unit=MetricUnit.Count, value=1)
+        metrics.add_metric(name=JOBS_DONE, unit=MetricUnit.Count, value=1)
         for name, value in report.counts.items():
             metrics.add_metric(name=name, unit=UNITS.get(name, MetricUnit.Count), value=value)
         logger.info("job done", extra={"names": len(job.names), **report.counts})
@@ -74,7 +78,7 @@ def process_batch(
         try:
             do(record)
         except Exception as error:
-            metrics.add_metric(name="JobsFailed", unit=MetricUnit.Count, value=1)
+            metrics.add_metric(name=JOBS_FAILED, unit=MetricUnit.Count, value=1)
             foreseen = isinstance(error, HandlerError | ContractError)
             delay = retry_delay(receives)
             fields = {"reason": str(error), "retry_helps": retry_helps(error), "retry_in": delay}

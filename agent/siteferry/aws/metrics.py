@@ -7,6 +7,8 @@ from siteferry.vitals import Figures
 
 NAMESPACE: Final = "siteferry"
 TRIES: Final = 2
+ALIVE: Final = 1
+"""As long as this agent has the site."""
 
 
 class CloudWatchMetrics:
@@ -19,7 +21,7 @@ class CloudWatchMetrics:
     def put(self, figures: Figures) -> None:
         """Put them; CloudWatch dates them by their arrival."""
         values: tuple[tuple[str, float, str], ...] = (
-            ("Alive", 1, "Count"),
+            ("Alive", ALIVE, "Count"),
             ("Published", figures.published, "Count"),
             ("Failed", figures.failed, "Count"),
             ("Deferred", figures.deferred, "Count"),
