@@ -36,7 +36,7 @@ check: $(UV) ## Run the linters, the type checker and the import contracts
 	$(UV) run --frozen node --check lambdas/siteferry_lambdas/directory_page.js
 
 unit: $(UV) ## Run the tests that need no local stack
-	$(UV) run --frozen pytest tests/unit tests/property tests/simulation tests/contract_history tests/conformance tests/browser tests/ftp -m "not e2e and not aws" $(ARGS)
+	$(UV) run --frozen pytest tests/unit tests/property tests/simulation tests/contract_history tests/conformance tests/browser tests/docs tests/ftp -m "not e2e and not aws" $(ARGS)
 
 browser: $(UV) ## Install what tests/browser needs, if it is not there: Debian's package as root, or Playwright's
 	@for name in chromium-headless-shell chromium google-chrome; do command -v $$name && exit 0; done; \

@@ -19,8 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from tests.docs.pages import FOLDER, PROJECT, links
 
-WORK: Final = PROJECT / ".cache" / "docs-site"
-SITE: Final = PROJECT / ".cache" / "site"
+CACHE: Final = PROJECT / ".cache"
 BESIDE: Final = {
     PROJECT / "README.md": "project/overview.md",
     PROJECT / "CHANGELOG.md": "project/changelog.md",
@@ -30,21 +29,25 @@ BESIDE: Final = {
 NAVIGATION: Final = (
     ("Begin", ("index.md", "quick-start.md", "deploy.md", "upgrade.md")),
     ("Run", ("operate.md", "credentials.md", "cost.md", "quotas.md")),
-    ("Runbooks", ("runbooks/*.md",)),
+    ("Runbooks", ("runbooks/index.md", "runbooks/*.md")),
     ("Features", ("directory-pages.md", "invalidation.md")),
     ("Understand", ("design.md", "security.md", "reference/proof.md", "unproven.md", "benchmarks.md")),
     ("Reference", ("reference/settings.md", "reference/commands.md", "reference/telling.md")),
     ("Develop", ("local-stack.md", "project/overview.md", "project/changelog.md", "project/reporting.md")),
 )
 """What is in docs and not here is at the end."""
+TITLES: Final = {"project/overview.md": "The project", "runbooks/index.md": "All runbooks"}
+"""Where a page's own does not tell it from others."""
 _LANGUAGES: Final = {".py": "python", ".toml": "toml", ".js": "javascript", ".service": "ini", ".html": "html"}
 _FENCE: Final = "`" * 7
+_NOT_SEARCHED: Final = "---\nsearch:\n  exclude: true\n---\n\n"
+"""Of a page: who searches the docs asks for words of theirs."""
 _ADDRESS: Final = re.compile(r"""<(a|link|img|script|source)\b[^>]*?\s(?:href|src)="([^"]*)\"""")
 _ID: Final = re.compile(r"""<[a-z0-9]+\b[^>]*?\sid="([^"]*)\"""")
 _STYLE: Final = """\
 /* Room for tables and for the diagram of how it goes. */
 .md-grid { max-width: 84rem; }
-.md-typeset pre > code { font-size: .66rem; }
+.md-typeset pre > code { font-size: .6rem; }
 """
 
 
@@ -52,23 +55,24 @@ class SiteError(Exception):
     """The site cannot be built, or has a link that leads nowhere."""
 
 
-def build() -> Path:
-    """Build it; gives its first page. Raises SiteError."""
-    for folder in (WORK, SITE):
-        shutil.rmtree(folder, ignore_errors=True)
-    pages = WORK / "pages"
+def build(folder: Path = CACHE) -> Path:
+    """Build it in `site` of a folder; gives its first page. Raises SiteError."""
+    work, built = folder / "docs-site", folder / "site"
+    for old in (work, built):
+        shutil.rmtree(old, ignore_errors=True)
+    pages = work / "pages"
     _Staging(pages).stage()
-    (WORK / "zensical.toml").write_text(_settings(pages), "utf-8")
+    (work / "zensical.toml").write_text(_settings(pages), "utf-8")
     program = Path(sys.executable).with_name("zensical")
-    built = subprocess.run(
-        [program, "build", "--strict"], cwd=WORK, capture_output=True, text=True, check=False, timeout=120
+    done = subprocess.run(
+        [program, "build", "--strict"], cwd=work, capture_output=True, text=True, check=False, timeout=120
     )
-    if built.returncode:
-        raise SiteError(f"zensical: {built.stdout}{built.stderr}")
-    shutil.move(WORK / "site", SITE)
-    if faults := list(check(SITE)):
+    if done.returncode:
+        raise SiteError(f"zensical: {done.stdout}{done.stderr}")
+    shutil.move(work / "site", built)
+    if faults := list(check(built)):
         raise SiteError("\n".join(faults))
-    return SITE / "index.html"
+    return built / "index.html"
 
 
 def _settings(pages: Path) -> str:
@@ -82,7 +86,9 @@ def _settings(pages: Path) -> str:
         named |= set(found)
     rest = sorted(there - named)
     sections += [("More", rest)] if rest else []
-    navigation = [{title: found} for title, found in sections]
+    navigation = [
+        {title: [{TITLES[page]: page} if page in TITLES else page for page in found]} for title, found in sections
+    ]
     return f"""[project]
 site_name = "siteferry"
 site_description = "Publishes web sites that people manage over FTP to S3 and CloudFront."
@@ -165,7 +171,7 @@ class _Staging:
         if target not in self._done:
             self._done.add(target)
             name, language = target.relative_to(PROJECT), _LANGUAGES.get(target.suffix, "")
-            text = f"# {name}\n\n{_FENCE}{language}\n{target.read_text('utf-8').rstrip()}\n{_FENCE}\n"
+            text = f"{_NOT_SEARCHED}# {name}\n\n{_FENCE}{language}\n{target.read_text('utf-8').rstrip()}\n{_FENCE}\n"
             _write(place, text.encode())
         return place
 
@@ -181,7 +187,7 @@ class _Staging:
                 if not name.startswith("__"):
                     rows.append(f"- {name}\n")
             title = folder.name.title() if folder.is_relative_to(FOLDER) else str(folder.relative_to(PROJECT))
-            _write(place, f"# {title}\n\n{''.join(rows)}".encode())
+            _write(place, f"{_NOT_SEARCHED}# {title}\n\n{''.join(rows)}".encode())
         return place
 
 

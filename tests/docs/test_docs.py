@@ -74,9 +74,9 @@ def test_the_reference_is_what_the_code_says(name: str) -> None:
     assert (FOLDER / "reference" / name).read_text("utf-8") == reference.PAGES[name]()
 
 
-def test_the_site_builds_and_every_link_in_it_leads_somewhere() -> None:
+def test_the_site_builds_and_every_link_in_it_leads_somewhere(tmp_path: Path) -> None:
     """With nothing loaded from elsewhere, and a page for each of docs and each source that they lead to."""
-    first = site.build()
+    first = site.build(tmp_path)
     built = {file.relative_to(first.parent).as_posix() for file in first.parent.rglob("*.html")}
     assert {f"{file.relative_to(FOLDER).with_suffix('')}.html" for file in FOLDER.rglob("*.md")} <= built
     assert {"project/overview.html", "runbooks/index.html", "source/agent/siteferry/sync.py.html"} <= built
