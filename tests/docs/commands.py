@@ -23,7 +23,7 @@ def document() -> str:
 {parts}
 ## Exit codes
 
-From 64 on they are those of sysexits.h. systemd starts the agent again after all but 64 and 78.
+From 64 on they are those of sysexits.h. systemd starts the agent again after all but 0, 64 and 78.
 
 {markdown.table(("code", "name", "when", "raised as"), _codes())}"""
 
