@@ -13,7 +13,7 @@ _CODE: Final = re.compile(r"(?:^  |(?<=\S) {2,})(\d+) +(.+?)(?= {2,}\d+ {2}|$)",
 
 def document() -> str:
     """Give the page."""
-    parser = cli._parser()
+    parser = cli.make_parser()
     (commands,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     parts = "\n".join(_command(command) for command in commands.choices.values())
     return f"""# Commands

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from siteferry.cli import _parser
+from siteferry.cli import make_parser
 from siteferry.errors import UsageError
 from tests.docs import reference, site
 from tests.docs.pages import FOLDER, PROJECT, anchors, commands, pages, targets
@@ -26,7 +26,7 @@ def parse(command: str) -> None:
     """
     arguments = shlex.split(re.split(r" {2,}", command)[0], comments=True)[1:]
     with contextlib.suppress(SystemExit):
-        _parser().parse_args([*arguments, "--help"] if len(arguments) == 1 else arguments)
+        make_parser().parse_args([*arguments, "--help"] if len(arguments) == 1 else arguments)
 
 
 @pytest.mark.parametrize("page", PAGES)
