@@ -27,7 +27,9 @@ class Existing:
     """What is there already, by name; None: the stack makes it, or does without it."""
 
     bucket: str | None = None
+    """That is published, beneath the site's prefix; what has to be done on it is among the outputs."""
     table: str | None = None
+    """The index that an earlier stack of the site left."""
     distribution: str | None = None
     """Its id."""
     distribution_domain: str | None = None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from siteferry import config
-from siteferry_infra import settings, toml_reader
+from siteferry_infra import existing, settings, toml_reader
 from tests.docs import attributes, markdown
 
 _HEADER: Final = ("setting", "value", "default", "meaning")
@@ -130,7 +130,8 @@ def _cloud() -> Iterator[tuple[str, ...]]:
     kinds: dict[str, str] = {}
     settings._read_site("site", _AskedSite(source="", path="", values=kinds), Path())
     assert kinds.keys() == set(settings._KNOWN)
-    said = attributes.of_class(settings.SiteSettings)
-    defaults = {one.name: one.default for one in fields(settings.SiteSettings) if one.default is not MISSING}
+    kept = (settings.SiteSettings, existing.Existing)
+    said = {name: text for kind in kept for name, text in attributes.of_class(kind).items()}
+    defaults = {one.name: one.default for kind in kept for one in fields(kind) if one.default is not MISSING}
     for key in settings._KNOWN:
         yield f"`{key}`", kinds[key], markdown.literal(defaults[key]), said[key]
