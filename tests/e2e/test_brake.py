@@ -45,7 +45,7 @@ def test_an_unmounted_root_deletes_nothing(site: Any, agent: Agent) -> None:
     missing = agent.run("sync", code=66)
     assert "is the file system mounted" in missing.stderr
     root.mkdir()
-    empty = agent.run("sync", code=3)
+    empty = agent.sync(code=3)
     assert "the root is empty" in empty.stdout
     assert "is the file system mounted" in empty.stdout
     assert "siteferry approve" in empty.stdout

@@ -6,6 +6,7 @@ in the file that SITEFERRY_LOCAL_VERDICTS names. The root key is not judged, and
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,11 +17,16 @@ __all__ = ["app"]
 
 FILE: Final = Path(os.environ["SITEFERRY_LOCAL_VERDICTS"])
 _judge: Final = iam_evaluator.evaluate
+_judge_by_resource: Final = iam_evaluator.evaluate_resource_policy
+_elsewhere: Final = threading.local()
+"""Whether a resource's own policy is being asked, which may not speak of the principal at all."""
 _written: Final[set[tuple[str, str, str, str]]] = set()
 
 
 def _recorded(context: Any, policies: Any, *limits: Any) -> Any:
     result = _judge(context, policies, *limits)
+    if getattr(_elsewhere, "asked", False):
+        return result
     verdict = (context.principal_arn, context.action, context.resource_arn, result.decision)
     if verdict not in _written:
         _written.add(verdict)
@@ -31,4 +37,13 @@ def _recorded(context: Any, policies: Any, *limits: Any) -> Any:
     return result
 
 
+def _by_resource(*arguments: Any, **options: Any) -> Any:
+    _elsewhere.asked = True
+    try:
+        return _judge_by_resource(*arguments, **options)
+    finally:
+        _elsewhere.asked = False
+
+
 iam_evaluator.evaluate = _recorded
+iam_evaluator.evaluate_resource_policy = _by_resource
