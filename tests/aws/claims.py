@@ -54,6 +54,11 @@ CLAIMS: Final = (
         f"{_FAILURES}test_the_agent_does_no_more_than_its_policy_says",
     ),
     Claim(
+        "own-items",
+        "AWS keeps the invalidate handler to its two items of the table, and the agent's metrics to their namespace.",
+        "The emulator has neither dynamodb:LeadingKeys nor cloudwatch:namespace.",
+    ),
+    Claim(
         "cdn-404",
         "CloudFront answers 404 for what is missing, with the site's own page.",
         "Its CDN says 403, which the local proxy turns into 404, without the page.",
