@@ -240,7 +240,8 @@ class Explainer:
             return ": deletes are held", printable(last["hold_reason"])
         if not self._p.config.delete:
             return ": `delete = false`, so nothing is ever deleted", "set `delete = true` in the configuration"
-        return "", self._next_run("deletes")
+        waits = f"; it may come back, so its directory has to be left alone for {self._p.config.settle:g} s first"
+        return "", self._next_run("deletes") + waits
 
     def _next_run(self, word: str = "publishes") -> str:
         if pause := self._status.get("pause"):
