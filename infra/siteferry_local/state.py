@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Site names have no dot, so none of these can be taken for a site's folder.
 _LOCK = ".siteferry-local"
 _OF_ONE_RUN = (
+    ".bin",
     ".tls",
     ".tmp",
     "cdk.out",
@@ -40,6 +41,11 @@ class State:
     def tls(self) -> Path:
         """The throw-away certificates."""
         return self.folder / ".tls"
+
+    @property
+    def programs(self) -> Path:
+        """The programs that lead PATH."""
+        return self.folder / ".bin"
 
     @property
     def temporary(self) -> Path:
