@@ -15,6 +15,10 @@ from tests.aws.throwaway import throwaway_sites
 
 TOGETHER = ("aws", "browser", "conformance", "e2e", "infra", "wheel")
 """Folders whose tests share what is dear to make: a local stack, a browser, a synthesis."""
+STACKS_OF_THEIR_OWN = frozenset(
+    f"tests/e2e/test_{name}.py" for name in ("audit", "deployments", "local_stack", "real_tree", "redrive", "upgrade")
+)
+"""Of tests/e2e, what has no part in the stack that the others share."""
 
 
 class _ByFolder(LoadScopeScheduling):  # type: ignore[misc]
@@ -22,6 +26,8 @@ class _ByFolder(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
+        if path in STACKS_OF_THEIR_OWN:
+            return "stacks of their own"
         folder = path.removeprefix("tests/").partition("/")[0]
         return folder if folder in TOGETHER else path
 
