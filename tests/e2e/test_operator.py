@@ -106,9 +106,9 @@ def subject(subjects: Any) -> Iterator[Subject]:
 
 
 def traces(site: Any) -> tuple[Any, ...]:
-    """Give all that a check could leave: versions and uploads in the bucket, items, messages."""
+    """Give all that a check could leave: versions and uploads of the key that it names, items, messages."""
     s3 = site.client("s3")
-    versions = s3.list_object_versions(Bucket=site.bucket)
+    versions = s3.list_object_versions(Bucket=site.bucket, Prefix=f"{site.prefix}.siteferry-check")
     named = [
         (found["Key"], found["VersionId"]) for kind in ("Versions", "DeleteMarkers") for found in versions.get(kind, [])
     ]
