@@ -63,7 +63,7 @@ def unmark_delete() -> Patches:
         seen = site.bucket.head(key)
         if live and isinstance(seen, Marker):
             site.bucket.remove_version(key, seen.version_id)
-            return Report({"Bared": 1}), False
+            return Report({"KeysBared": 1}), False
         return real(site, directory)
 
     return [patch.object(paging, "_one_pass", one_pass)]
