@@ -6,7 +6,7 @@ log says, is taken for a fragment; and only as long as it stays as it is.
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ MOST_NAMES: Final = 100_000
 """In a directory that are looked through for one."""
 
 
-def mark(cut_short: Iterable[Logged], root: Path, roots: Sequence[bytes], cache: Cache, late: Late) -> list[Logged]:
+def mark(cut_short: Collection[Logged], root: Path, roots: Sequence[bytes], cache: Cache, late: Late) -> list[Logged]:
     """Record in the cache which files are fragments; gives what it did not come to before it was late."""
     by_directory: dict[bytes, list[tuple[bytes, Logged]]] = {}
     left: list[Logged] = []
@@ -43,26 +43,34 @@ def mark(cut_short: Iterable[Logged], root: Path, roots: Sequence[bytes], cache:
                 for name, state in _fragments(tree, path, files):
                     cache.add_fragment(join_path(path, name), state.text())
     except RootError:
-        pass  # the next cycle says so
+        return list(cut_short)  # the next cycle says so
     return left
 
 
 def _fragments(tree: Tree, path: bytes, files: Sequence[tuple[bytes, Logged]]) -> Iterator[tuple[bytes, FileState]]:
     try:
         with tree.directory(path) as descriptor:
-            with os.scandir(descriptor) as entries:
-                names = [os.fsencode(entry.name) for entry in islice(entries, MOST_NAMES)]
             for logged_name, logged in files:
-                found = [name for name in names if name == logged_name or (logged.lossy and may_be(logged_name, name))]
-                states = [
-                    (name, os.stat(name, dir_fd=descriptor, follow_symlinks=False)) for name in found[:MOST_FOUND]
-                ]
-                fitting = [
-                    (name, FileState.of(status))
-                    for name, status in states
-                    if stat.S_ISREG(status.st_mode) and status.st_size == logged.cut_short
-                ]
+                found = _resembling(descriptor, logged_name) if logged.lossy else [logged_name]
+                states = [(name, state) for name in found if (state := _regular(descriptor, name))]
+                fitting = [(name, state) for name, state in states if state.size == logged.cut_short]
                 if len(fitting) == 1:
                     yield fitting[0]
     except OSError:
         return  # it went, or changes just now
+
+
+def _resembling(directory: int, logged: bytes) -> list[bytes]:
+    """Give the names that a lossy one may be; none where they are too many to tell that it is no other's."""
+    with os.scandir(directory) as entries:
+        names = [os.fsencode(entry.name) for entry in islice(entries, MOST_NAMES + 1)]
+    found = [name for name in names if may_be(logged, name)]
+    return found if len(names) <= MOST_NAMES and len(found) <= MOST_FOUND else []
+
+
+def _regular(directory: int, name: bytes) -> FileState | None:
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return None
+    return FileState.of(status) if stat.S_ISREG(status.st_mode) else None
