@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from siteferry_infra.settings import SiteSettings
 from tests.bench.bill import CLOUDFRONT_PATH, DYNAMODB_WRITE_UNIT, S3_READ, S3_WRITE, SQS_CHUNK
 from tests.bench.goals import LEASE_SECONDS, RENEWALS
 
+DEFAULTS: Final = SiteSettings(name="site")
 DAYS: Final = 30
 _MONTH_SECONDS: Final = DAYS * 86_400
 
@@ -24,7 +26,7 @@ CDN_FUNCTION: Final = 0.1e-6
 """A run of a CloudFront Function; each request has one, and an answer of the generated kind another."""
 CDN_FREE_FUNCTIONS: Final = 2_000_000
 FREE_PATHS: Final = 1_000
-BUDGET: Final = 10_000
+BUDGET: Final = DEFAULTS.invalidation_budget
 """Invalidation paths a month that a site spends at most, unless sites.toml says otherwise."""
 METRIC: Final = 0.30
 ALARM: Final = 0.10
@@ -70,7 +72,7 @@ SIZES: Final = (
     Size("medium", 200_000, 60, 500, 100, 20_000_000, 2_000),
     Size("large", 4_000_000, 1_500, 10_000, 5_000, 300_000_000, 30_000),
 )
-RETENTION_DAYS: Final = 90
+RETENTION_DAYS: Final = DEFAULTS.retention_days
 
 
 def lines(size: Size) -> Iterator[tuple[str, float]]:
