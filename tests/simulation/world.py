@@ -1,7 +1,6 @@
 """One schedule: the real agent and the real handlers among users, visitors, an operator, and every kind of failure."""
 
 import gc
-import os
 import random
 import tempfile
 from collections import Counter
@@ -27,6 +26,7 @@ from siteferry_contract.copy_rules import original_of
 from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import path_to_key
 from siteferry_contract.objects import is_generated
+from tests.descriptors import descriptors_beneath
 from tests.simulation.cloud import Cloud
 from tests.simulation.disk import Disk, SimulatedOs
 from tests.simulation.faults import Faults, Requests
@@ -279,18 +279,13 @@ class World:
 def run_schedule(schedule: Schedule, mutation: str = "") -> Result:
     """Run one schedule in a directory of its own, on memory where there is some; `mutation` leaves a clause out."""
     shared = Path("/dev/shm")
-    before = _descriptors()
     with tempfile.TemporaryDirectory(prefix="siteferry-", dir=shared if shared.is_dir() else None) as base:
         world = World(schedule, Path(base) / "world", mutation)
         result = world.run()
         del world
     killed = result.counts["crashes"] + result.counts["handlers timed out"]  # then the descriptors die with the process
-    if not killed and _descriptors() > before:
+    if not killed and descriptors_beneath(Path(base)):
         gc.collect()
-        if (leaked := _descriptors() - before) > 0:
-            result.failures.append(f"LEAKED: {leaked} file descriptors")
+        if leaked := descriptors_beneath(Path(base)):
+            result.failures.append(f"LEAKED: {len(leaked)} file descriptors, of {leaked[0]}")
     return result
-
-
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))

@@ -1,12 +1,8 @@
 """Credentials of a `credential_process`, as boto3 and obstore use and renew them; the helper for a keyring."""
 
 import json
-import re
 import subprocess
-import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -17,45 +13,10 @@ from siteferry.aws.objects import S3Objects
 from siteferry.aws.session import Session
 from siteferry.config import AwsConfig
 from siteferry.errors import AccessError
+from tests.unit.agent.endpoint import Endpoint
 from tests.unit.agent.fakes import descriptor
 
 HELPER = Path(__file__).parents[3] / "agent/packaging/siteferry-keyring"
-
-
-class Bucket(ThreadingHTTPServer):
-    """Takes what is put, and knows under which key each request was signed."""
-
-    def __init__(self) -> None:
-        self.keys: list[str] = []
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_PUT(self) -> None:
-        assert isinstance(self.server, Bucket)
-        signed = re.search(r"Credential=([^/]+)/", self.headers["Authorization"])
-        self.server.keys.append(signed[1] if signed else "")
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("ETag", '"1"')
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def bucket() -> Iterator[Bucket]:
-    """A plain server on this machine."""
-    with Bucket() as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 def profile(folder: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
@@ -75,9 +36,9 @@ def script(path: Path, text: str) -> Path:
     return path
 
 
-def put_both_ways(bucket: Bucket, times: int = 1) -> None:
+def put_both_ways(endpoint: Endpoint, times: int = 1) -> None:
     """Put by obstore and by boto3, each as often."""
-    session = Session(AwsConfig("us-east-1", "helped", f"http://127.0.0.1:{bucket.server_port}"), 10)
+    session = Session(AwsConfig("us-east-1", "helped", endpoint.url), 10)
     session.check_credentials()
     objects = S3Objects(session, descriptor(), 1, 10)
     for key in ("a.html", "b\n.html"):  # obstore refuses the second
@@ -86,18 +47,18 @@ def put_both_ways(bucket: Bucket, times: int = 1) -> None:
 
 
 def test_both_ways_use_what_a_credential_process_gives(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keys without an end are asked for once, and sign the requests of obstore and of boto3."""
     answer = json.dumps({"Version": 1, "AccessKeyId": "AKIAHELPED", "SecretAccessKey": "s"})
     helper = script(tmp_path / "helper", f"echo run >> {tmp_path}/runs\necho '{answer}'")
     profile(tmp_path, monkeypatch, str(helper))
-    put_both_ways(bucket, 2)
-    assert bucket.keys == ["AKIAHELPED"] * 4
+    put_both_ways(endpoint, 2)
+    assert endpoint.keys == ["AKIAHELPED"] * 4
     assert (tmp_path / "runs").read_text("utf-8") == "run\n"
 
 
-def test_both_ways_use_renewed_credentials(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_ways_use_renewed_credentials(endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials about to end are renewed by the helper, and what signs afterwards is the new ones."""
     soon = (datetime.now(UTC) + timedelta(seconds=90)).isoformat(timespec="seconds")
     late = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds")
@@ -109,8 +70,8 @@ def test_both_ways_use_renewed_credentials(bucket: Bucket, tmp_path: Path, monke
         echo "\\"AccessKeyId\\": \\"$key\\", \\"Expiration\\": \\"$end\\"}}\"""",
     )
     profile(tmp_path, monkeypatch, str(helper))
-    put_both_ways(bucket)
-    assert bucket.keys == ["ASIARENEWED"] * 2
+    put_both_ways(endpoint)
+    assert endpoint.keys == ["ASIARENEWED"] * 2
     assert len((tmp_path / "runs").read_text("utf-8").splitlines()) == 2
 
 
@@ -140,13 +101,13 @@ def test_a_helper_that_fails_is_an_access_error(tmp_path: Path, monkeypatch: pyt
         Session(AwsConfig("us-east-1", "helped"), 10).check_credentials()
 
 
-def test_keys_from_a_keyring_sign_requests(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_from_a_keyring_sign_requests(endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The packaged helper asks the keyring's own command for both keys, by the name it is given."""
     script(tmp_path / "keyring", '[ "$1 $2" = "get siteferry" ] || exit 1\necho "AKIA$3" | tr -d _')
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     profile(tmp_path, monkeypatch, f"{HELPER} siteferry")
-    put_both_ways(bucket)
-    assert bucket.keys == ["AKIAawsaccesskeyid"] * 2
+    put_both_ways(endpoint)
+    assert endpoint.keys == ["AKIAawsaccesskeyid"] * 2
 
 
 @pytest.mark.parametrize(

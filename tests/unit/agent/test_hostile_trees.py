@@ -20,6 +20,7 @@ import pytest
 from siteferry.scan import DirectoryScan, walk
 from siteferry.status import describe, read, record
 from siteferry.tree import Tree
+from tests.descriptors import descriptors_beneath
 from tests.unit.agent.fakes import World
 from tests.unit.agent.hostile import Watched, never_hanging, watching
 
@@ -120,12 +121,12 @@ def deep(watched: Watched, levels: Path) -> Iterator[Watched]:
 
 def test_ten_thousand_levels_are_published_as_deep_as_keys_reach_and_reported_beyond(deep: Watched) -> None:
     """Few descriptors and few frames are enough, and none is lost; what is deeper is not even opened."""
-    world, before = deep.world, open_descriptors()
+    world, before = deep.world, descriptors_beneath(deep.root)
     with limited(descriptors=FEW_DESCRIPTORS, frames=120):
         for _ in range(2):
             summary = world.sync()
     assert (summary.run, summary.failed, summary.problems) == (None, 0, 1)
-    assert open_descriptors() == before
+    assert descriptors_beneath(deep.root) == before
     assert set(world.objects.published()) == {"ordinary", "d/" * 7 + "f", "d/" * 500 + "f"}
     ((path, reason),) = problems(world).items()
     assert path == b"/".join([b"d"] * (path.count(b"d")))

@@ -1,6 +1,5 @@
 """The tree on disk: nothing outside the root is read, no file is read as a mix of two states."""
 
-import gc
 import os
 import shutil
 import socket
@@ -14,6 +13,7 @@ from siteferry.errors import FileChangedError, FileError, FileUnreadableError, R
 from siteferry.scan import DirectoryScan, Scanned, UnreadableDirectory, VanishedDirectory, digest_directory, walk
 from siteferry.settle import Settling, has_own_clock
 from siteferry.tree import FileState, OpenFile, Tree, file_state
+from tests.descriptors import descriptors_beneath
 
 
 @pytest.fixture
@@ -45,12 +45,6 @@ def scanned(tree: Tree) -> dict[bytes, Scanned]:
 def state(path: Path) -> FileState:
     """Give a file's state."""
     return FileState.of(path.lstat())
-
-
-def open_descriptors() -> int:
-    """Count this process's open descriptors."""
-    gc.collect()  # what other tests left to be closed
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 # ---- scan
@@ -96,20 +90,20 @@ def test_walk_goes_deep_and_leaks_no_descriptor(root: Path, tree: Tree) -> None:
     for _ in range(400):
         at = at / "d"
     at.mkdir(parents=True)
-    before = open_descriptors()
+    before = descriptors_beneath(root)
     assert len(scanned(tree)) == 401
-    assert open_descriptors() == before
+    assert descriptors_beneath(root) == before
 
 
 def test_walk_that_is_left_leaks_no_descriptor(root: Path, tree: Tree) -> None:
     """A walk that is not finished closes what it opened."""
     (root / "a/b/c/d").mkdir(parents=True)
-    before = open_descriptors()
+    before = descriptors_beneath(root)
     walking = walk(tree, b"", "", everything)
     for _ in range(4):
         next(walking)
     walking.close()  # type: ignore[attr-defined]
-    assert open_descriptors() == before
+    assert descriptors_beneath(root) == before
 
 
 @pytest.mark.parametrize("link", [True, False])
@@ -312,10 +306,10 @@ def test_change_before_opening_is_noticed(root: Path, tree: Tree, change: Callab
     os.utime(root / "f", (1, 1))
     seen = state(root / "f")
     change(root / "f")
-    before = open_descriptors()
+    before = descriptors_beneath(root)
     with pytest.raises(FileError):
         OpenFile(tree.descriptor, b"f", seen)
-    assert open_descriptors() == before
+    assert descriptors_beneath(root) == before
 
 
 def test_file_replaced_while_open_is_read_as_it_was(root: Path, tree: Tree) -> None:
