@@ -167,16 +167,18 @@ class Comparer:
         if self._hears:
             for name in (*chosen.files, *chosen.staying):
                 self._hears(join(scan.key, name))
+        known = self._cache.is_known(scan.key)
         found = diff(
             scan,
             chosen,
             entries,
             self._naming,
-            known=self._cache.is_known(scan.key),
+            known=known,
             settled=self._settled,
             gone=self._gone,
             forced=self._forced,
             adopts=self._adopts,
+            renamed=known and self._naming.may_collide(scan.key) and self._path(scan.key) != scan.path,
         )
         self._forget_what_is_over(scan)
         cut_short = [Problem(path, CUT_SHORT) for path in found.deferred if self._cache.is_fragment(path)]

@@ -119,6 +119,8 @@ Adopts = Callable[[str, FileState], bool]
 """Tells whether a new file's object is in the bucket already."""
 
 NEW: Final = "new"
+RENAMED: Final = "name"
+"""The reason of a file of the same key and another raw path, which its object says."""
 ADOPTED: Final = "in the bucket already"
 
 
@@ -165,8 +167,11 @@ def diff(
     gone: Gone = at_once,
     forced: Forced = lambda _: None,
     adopts: Adopts | None = None,
+    renamed: bool = False,
 ) -> DirectoryDiff:
     """Compare a directory with its entries (by sort name) in the index; `known`: the index has the directory.
+
+    `renamed`: under another raw path with the same key, which the objects of its files are to say.
 
     A file differs if its size, mtime_ns or ctime_ns differ in any direction, so backdated and same-size edits are
     seen. A changed file that is not settled is deferred: its published version stays. So does that of a missing name
@@ -190,7 +195,8 @@ def diff(
         old = entries.get(name)
         key = join(scan.key, name)
         why_forced = forced(key)
-        reason = why_changed(old, naming.raw_if_differs(name, raw), state)
+        recorded = naming.raw_if_differs(name, raw)
+        reason = why_changed(old, recorded, state) or (RENAMED if renamed else None)
         reason = reason or (why_forced if why_forced != HEADERS else None)
         if reason is None:
             continue
@@ -200,7 +206,10 @@ def diff(
         elif reason == NEW and adopts and adopts(key, state):
             change(Action.ADOPT, ADOPTED, name, raw, state)
         else:
-            change(Action.PUT, reason, name, raw, state, None if why_forced else _checksum_of_same(old, state))
+            same = (
+                _checksum_of_same(old, state) if not (why_forced or renamed) and old and old.raw == recorded else None
+            )
+            change(Action.PUT, reason, name, raw, state, same)
     for name, raw in chosen.subdirectories.items():
         old = entries.get(f"{name}/")
         if not isinstance(old, SubdirectoryEntry) or old.raw != naming.raw_if_differs(name, raw):
@@ -264,7 +273,7 @@ def why_changed(old: Entry | None, raw: bytes | None, state: FileState) -> str |
         return "mtime"
     if old.ctime_ns != state.ctime_ns:
         return "ctime"
-    return "name" if old.raw != raw else None
+    return RENAMED if old.raw != raw else None
 
 
 def _checksum_of_same(old: Entry | None, state: FileState) -> int | None:

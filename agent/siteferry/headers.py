@@ -9,10 +9,15 @@ from typing import Final
 from siteferry.ports import ObjectInfo
 from siteferry_contract import cache_tags
 from siteferry_contract.descriptor import HeaderRule
-from siteferry_contract.objects import MTIME, UPLOAD, format_mtime
+from siteferry_contract.keys import Encoding, key_to_path
+from siteferry_contract.objects import MAX_METADATA_BYTES, MTIME, PATH, UPLOAD, format_mtime, format_path
 
 DEFAULT_TYPE: Final = "application/octet-stream"
 METADATA: Final = "x-amz-meta-"
+OWN: Final = frozenset({MTIME, UPLOAD, PATH})
+"""User metadata that says nothing to viewers."""
+_TOKEN_BYTES: Final = len(f"{METADATA}{UPLOAD}") + 16
+"""Of the metadata that an upload in parts has besides."""
 
 # What the web needs and Python's table lacks, has without a charset, or takes from the host's /etc/mime.types.
 # Types: https://www.iana.org/assignments/media-types. Text is taken to be UTF-8 only where the format's own standard
@@ -76,16 +81,18 @@ def has_headers(found: ObjectInfo, wanted: Mapping[str, str]) -> bool:
 
 
 def _served(headers: Mapping[str, str]) -> dict[str, str]:
-    own = (f"{METADATA}{MTIME}", f"{METADATA}{UPLOAD}")
+    own = {f"{METADATA}{name}" for name in OWN}
     return {name: value for name, value in headers.items() if name not in own}
 
 
 class Headers:
     """Gives the headers of each key."""
 
-    def __init__(self, prefix: str, rules: Sequence[HeaderRule], *, tags: bool = False) -> None:
+    def __init__(
+        self, prefix: str, rules: Sequence[HeaderRule], *, encoding: Encoding = "latin-1", tags: bool = False
+    ) -> None:
         """Make it of header rules; with `tags`, objects carry their cache tags as well."""
-        self._prefix, self._tags = prefix, tags
+        self._prefix, self._encoding, self._tags = prefix, encoding, tags
         self._rules = [(rule, re.compile(fnmatch.translate(rule.match)).match) for rule in rules]
 
     def settings(self, key: str) -> dict[str, str]:
@@ -105,9 +112,19 @@ class Headers:
         name = key.removeprefix(self._prefix)
         return next((rule for rule, match in self._rules if match(name)), None)
 
-    def of(self, key: str, mtime_ns: int) -> dict[str, str]:
-        """Give all headers that an object is put with."""
-        return {**self.settings(key), f"{METADATA}{MTIME}": format_mtime(mtime_ns)}
+    def of(self, key: str, path: bytes, mtime_ns: int) -> dict[str, str]:
+        """Give all headers that the object of a file is put with; `path` is the file's."""
+        headers = {**self.settings(key), f"{METADATA}{MTIME}": format_mtime(mtime_ns)}
+        if self._encoding == "auto" and key_to_path(key, prefix=self._prefix, encoding="auto") != path:
+            with_path = {**headers, f"{METADATA}{PATH}": format_path(path)}
+            # S3 would refuse more, and then the file were not published at all.
+            if _metadata_bytes(with_path) + _TOKEN_BYTES <= MAX_METADATA_BYTES:
+                return with_path
+        return headers
+
+
+def _metadata_bytes(headers: Mapping[str, str]) -> int:
+    return sum(len(name) + len(value) for name, value in headers.items() if name.startswith(METADATA))
 
 
 def content_type(name: str) -> str:

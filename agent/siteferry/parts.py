@@ -66,4 +66,5 @@ class Parts:
     @property
     def headers(self) -> Headers:
         """What objects are put with."""
-        return Headers(self.descriptor.prefix, self.descriptor.header_rules, tags=self.descriptor.has_tags)
+        d = self.descriptor
+        return Headers(d.prefix, d.header_rules, encoding=d.encoding, tags=d.has_tags)

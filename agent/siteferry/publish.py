@@ -87,7 +87,7 @@ class Publisher:
         with self._open(directory, change) as file:
             data = file.read()
         self._progress()
-        return Body(data, crc64nvme(data), self._headers.of(change.key, change.state.mtime_ns))
+        return Body(data, crc64nvme(data), self._headers.of(change.key, change.full_path, change.state.mtime_ns))
 
     def publish(
         self, directory: int, change: Change, raw: bytes | None, *, force: bool, body: Body | None = None
@@ -141,7 +141,7 @@ class Publisher:
         """
         assert change.state is not None
         entry = _entry(change, change.published, raw)
-        wanted = self._headers.of(change.key, change.state.mtime_ns)
+        wanted = self._headers.of(change.key, change.full_path, change.state.mtime_ns)
         last: OutcomeUnknownError | ThrottledError | None = None
         for attempt in range(TRIES):
             if last is not None:
@@ -203,7 +203,7 @@ class Publisher:
         assert change.state is not None
         if expected is not None and self._checksum(directory, change) == expected:
             return expected, False
-        headers = self._headers.of(change.key, change.state.mtime_ns)
+        headers = self._headers.of(change.key, change.full_path, change.state.mtime_ns)
         headers[f"x-amz-meta-{UPLOAD}"] = token
         with self._open(directory, change) as file:
             running = _Running(file)

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Mapping
 from typing import Final
 
-from siteferry_contract.errors import ContractError
+from siteferry_contract.errors import ContractError, shown
 
 MTIME: Final = "mtime"
 """User metadata: seconds since 1970 with nanoseconds, as rclone writes it (https://rclone.org/s3/#modification-times)."""
@@ -12,6 +12,14 @@ MTIME: Final = "mtime"
 UPLOAD: Final = "siteferry-upload"
 """User metadata of an object that was uploaded in parts: a random token, by which its uploader knows it again where
 S3 has no checksum of the whole."""
+
+PATH: Final = "siteferry-path"
+"""User metadata of an object from whose key its file's path cannot be told: base64 of the raw path, relative to the
+root. With the encoding `auto` a latin-1 name has such a key. The index knows the raw names as well; this is for whoever
+has no index, or an older version of an object. Left out where it would not fit in `MAX_METADATA_BYTES`."""
+
+MAX_METADATA_BYTES: Final = 2048
+"""Of user metadata, names and values: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html."""
 
 GENERATED: Final = "siteferry-generated"
 """User metadata that marks an object as made by a Lambda, not by a user; its value says what it is."""
@@ -38,6 +46,22 @@ def parse_mtime(text: str) -> int:
     if not (digits_seen.isascii() and digits_seen.isdigit() and seconds) or len(digits_seen) > 30:  # noqa: PLR2004
         raise ContractError(f"mtime metadata {text!r} is not a number of seconds")
     return sign * (int(seconds) * _NANO + int(fraction.ljust(9, "0")[:9] or "0"))
+
+
+def format_path(path: bytes) -> str:
+    """Give the `siteferry-path` metadata of a file with this raw path."""
+    return base64.b64encode(path).decode("ascii")
+
+
+def parse_path(text: str) -> bytes:
+    """Give the raw path of `siteferry-path` metadata; raises ContractError for what no file beneath a root can have."""
+    try:
+        path = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ContractError(f"path metadata {shown(text)} is not base64") from None
+    if b"\0" in path or any(part in (b"", b".", b"..") for part in path.split(b"/")):
+        raise ContractError(f"path metadata {shown(text)} is {shown(path)}, which is no path beneath a root")
+    return path
 
 
 def is_generated(metadata: Mapping[str, str]) -> bool:

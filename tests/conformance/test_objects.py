@@ -20,7 +20,7 @@ HEADERS = {
     "content-encoding": "gzip",
 }
 NOT_ENCODED = {name: value for name, value in HEADERS.items() if name != "content-encoding"}
-METADATA = {"mtime": "1700000000.123456789", "siteferry-upload": "t0ken"}
+METADATA = {"mtime": "1700000000.123456789", "siteferry-upload": "t0ken", "siteferry-path": "4vbp++//Y2Fm6Q=="}
 ODD_NAMES = (
     "a b",
     "a+b",

@@ -47,6 +47,8 @@ class Disk:
     """Uploads that are not over, by inode."""
     history: dict[tuple[str, bytes], set[int]] = field(default_factory=dict)
     """Every complete state that was ever there: the mtimes by key and bytes."""
+    paths: dict[tuple[str, bytes], set[bytes]] = field(default_factory=dict)
+    """Likewise: the raw paths."""
     since: dict[bytes, float] = field(default_factory=dict)
     """Since when each file is there without a break, by the clock."""
     forbidden: set[int] = field(default_factory=set)
@@ -145,6 +147,7 @@ class Disk:
                 with suppress(ContractError):
                     key = path_to_key(path, prefix=self.prefix, encoding=self.encoding)
                     self.history.setdefault((key, body), set()).add(status.st_mtime_ns)
+                    self.paths.setdefault((key, body), set()).add(path)
 
     def vanished(self, path: bytes) -> None:
         """Hear that a file was taken away, though it may be back by the next record."""

@@ -5,15 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from siteferry.headers import Headers
 from siteferry_contract.copy_rules import duplicates
 from siteferry_contract.descriptor import Descriptor
+from siteferry_contract.keys import key_to_path
 from siteferry_contract.leaf import FileEntry, SubdirectoryEntry
-from siteferry_contract.objects import MTIME, UPLOAD, format_mtime, is_generated
+from siteferry_contract.objects import MTIME, PATH, UPLOAD, format_mtime, format_path, is_generated
 from tests.simulation.cloud import Cloud
 from tests.simulation.disk import Disk
 from tests.simulation.expected import Expected, expect, raw_name
 from tests.simulation.meddler import FOREIGN
+from tests.simulation.s3 import Version
 
 PAGE_TYPE = "text/html; charset=utf-8"
-OWN_METADATA = frozenset({MTIME, UPLOAD})
+OWN_METADATA = frozenset({MTIME, UPLOAD, PATH})
 
 
 def violations(disk: Disk, cloud: Cloud, globs: Sequence[str]) -> Iterator[str]:
@@ -87,12 +89,21 @@ def _bucket(disk: Disk, own: Descriptor, expected: Expected, cloud: Cloud) -> It
             if objects[key].headers.get("content-type") != PAGE_TYPE:
                 yield f"page {key} has the headers {objects[key].headers}"
         else:
-            source, found = sources[key], objects[key]
+            found, source = objects[key], sources[key]
             if _settings(found.headers, found.metadata) != headers.settings(source):
                 yield f"{key} has the headers {found.headers} and the metadata {found.metadata}"
-            mtimes = {format_mtime(mtime) for mtime in disk.history.get((source, wanted[key]), ())}
-            if found.metadata.get(MTIME) not in mtimes:
-                yield f"{key} has the mtime {found.metadata.get(MTIME)}, which its file never had"
+            yield from _file_of(disk, own, source, key, found)
+
+
+def _file_of(disk: Disk, own: Descriptor, source: str, key: str, found: Version) -> Iterator[str]:
+    """Give what an object says of its file, or of its original's, that this never was."""
+    state = source, found.body or b""
+    if found.metadata.get(MTIME) not in {format_mtime(mtime) for mtime in disk.history.get(state, ())}:
+        yield f"{key} has the mtime {found.metadata.get(MTIME)}, which its file never had"
+    told = key_to_path(source, prefix=own.prefix, encoding=own.encoding)
+    paths = {format_path(path) if path != told else None for path in disk.paths.get(state, ())}
+    if found.metadata.get(PATH) not in paths:
+        yield f"{key} has the path {found.metadata.get(PATH)}, which its file never had"
 
 
 def _settings(headers: Mapping[str, str], metadata: Mapping[str, str]) -> dict[str, str]:

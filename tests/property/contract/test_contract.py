@@ -13,6 +13,7 @@ from siteferry_contract.index import is_leaf, item_to_leaf, leaf_to_item
 from siteferry_contract.job import JOB_KINDS, MAX_MESSAGE_BYTES, MAX_NAMES, JobKind, decode_job, encode_job, make_jobs
 from siteferry_contract.keys import (
     ENCODINGS,
+    MAX_KEY_BYTES,
     Encoding,
     UnpublishableNameError,
     check_key,
@@ -33,7 +34,18 @@ from siteferry_contract.leaf import (
     sort_name,
     split_entries,
 )
-from siteferry_contract.objects import format_crc64nvme, format_mtime, parse_crc64nvme, parse_mtime
+from siteferry_contract.objects import (
+    MAX_METADATA_BYTES,
+    MTIME,
+    PATH,
+    UPLOAD,
+    format_crc64nvme,
+    format_mtime,
+    format_path,
+    parse_crc64nvme,
+    parse_mtime,
+    parse_path,
+)
 from tests.property.contract.strategies import entries, names, raw_names
 
 prefixes = st.sampled_from(["", "p/", "some/prefix/"])
@@ -199,6 +211,40 @@ def test_mtime_round_trip(mtime_ns: int) -> None:
     assert parse_mtime(format_mtime(mtime_ns)) == mtime_ns
 
 
+@given(st.lists(raw_names, min_size=1, max_size=5))
+def test_raw_path_round_trip(parts: list[bytes]) -> None:
+    """Any path comes back from its metadata, which a header can carry."""
+    path = b"/".join(parts)
+    text = format_path(path)
+    assert parse_path(text) == path
+    assert text.isascii()
+    assert text.isprintable()
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=1100), min_size=1, max_size=3),
+    prefixes,
+    st.sampled_from(ENCODINGS),
+    st.integers(-(2**63), 2**63 - 1),
+)
+@example([b"x" * 1022 + b"\xe9"], "", "auto", -(2**63))
+@example([b"\xe9" * 512], "", "auto", 0)
+@example(["é".encode() * 512], "", "utf-8", 0)
+def test_a_path_that_has_a_key_fits_beside_the_other_metadata(
+    parts: list[bytes], prefix: str, encoding: Encoding, mtime_ns: int
+) -> None:
+    """A key has at least as many bytes as its path, so the longest path's metadata is far from what S3 takes."""
+    path = b"/".join(part.replace(b"/", b"_").replace(b"\0", b"_") for part in parts)
+    try:
+        key = path_to_key(path, prefix=prefix, encoding=encoding)
+    except UnpublishableNameError:
+        return
+    assert len(path) <= len(key.encode()) <= MAX_KEY_BYTES
+    metadata = {MTIME: format_mtime(mtime_ns), UPLOAD: "0" * 16, PATH: format_path(path)}
+    prefixed = sum(len(f"x-amz-meta-{name}{value}") for name, value in metadata.items())
+    assert prefixed <= MAX_METADATA_BYTES - 500
+
+
 @given(st.integers(0, 2**64 - 1))
 def test_checksum_round_trip(crc: int) -> None:
     """Any checksum comes back from its header."""
@@ -207,9 +253,9 @@ def test_checksum_round_trip(crc: int) -> None:
 
 @given(st.text(max_size=12))
 def test_other_texts_are_refused(text: str) -> None:
-    """A text that is no time, or no checksum, is refused with no other error than the contract's."""
-    for parse in (parse_mtime, parse_crc64nvme):
+    """A text that is no time, no checksum or no path is refused with no other error than the contract's."""
+    for parse, kind in ((parse_mtime, int), (parse_crc64nvme, int), (parse_path, bytes)):
         try:
-            assert isinstance(parse(text), int)
+            assert isinstance(parse(text), kind)
         except ContractError:
             continue

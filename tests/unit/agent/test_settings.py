@@ -146,7 +146,7 @@ def test_first_rule_that_matches_wins() -> None:
     headers = Headers("p/", rules)
     assert headers.settings("p/docs/a.html") == {"content-type": "text/html", "cache-control": "one"}
     assert headers.settings("p/b.html") == {"content-type": "text/html; charset=utf-8", "cache-control": "two"}
-    assert headers.of("p/c.svgz", 1_500_000_000) == {
+    assert headers.of("p/c.svgz", b"c.svgz", 1_500_000_000) == {
         "content-type": "image/svg+xml",
         "content-encoding": "gzip",
         "x-amz-meta-any": "three",

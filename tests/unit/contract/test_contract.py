@@ -36,7 +36,15 @@ from siteferry_contract.leaf import (
     sorted_entries,
     split_entries,
 )
-from siteferry_contract.objects import format_crc64nvme, format_mtime, is_generated, parse_crc64nvme, parse_mtime
+from siteferry_contract.objects import (
+    format_crc64nvme,
+    format_mtime,
+    format_path,
+    is_generated,
+    parse_crc64nvme,
+    parse_mtime,
+    parse_path,
+)
 
 
 def file(name: str, *, crc: int | None = 1) -> FileEntry:
@@ -508,6 +516,26 @@ def test_checksum_is_base64_of_eight_bytes() -> None:
     for text in ("", "AAAA", "AAAAAAAAAAE", "not base64!", "AAAAAAAAAAE=-2"):
         with pytest.raises(ContractError, match="eight bytes"):
             parse_crc64nvme(text)
+
+
+def test_a_path_is_base64() -> None:
+    """A raw path is written as ASCII, and any tool can read it."""
+    assert format_path(b"caf\xe9/a.txt") == "Y2Fm6S9hLnR4dA=="
+    assert parse_path("Y2Fm6S9hLnR4dA==") == b"caf\xe9/a.txt"
+
+
+@pytest.mark.parametrize("text", ["Y2Fm6S9hLnR4dA", "not base64!", "Y2Fm-S9h", "é", "Y2Fm 6S9h"])
+def test_what_is_no_base64_is_no_path(text: str) -> None:
+    """It is refused."""
+    with pytest.raises(ContractError, match="not base64"):
+        parse_path(text)
+
+
+@pytest.mark.parametrize("path", [b"", b"/etc/passwd", b"../a", b"a/../../b", b"a//b", b"./a", b"a/", b"a\0b", b".."])
+def test_a_path_never_leads_out_of_the_root(path: bytes) -> None:
+    """Metadata that somebody else wrote names no file that is not beneath the root."""
+    with pytest.raises(ContractError, match="no path beneath a root"):
+        parse_path(format_path(path))
 
 
 def test_generated_objects_are_known_by_their_metadata() -> None:
