@@ -22,6 +22,7 @@ from siteferry.ports import DescriptorSource, ObjectStore, QueueLook
 from siteferry.progress import ProgressReporter
 from siteferry.redrive import DeadLetters
 from siteferry.report import Reporter
+from siteferry.restore.restore import Restorer
 from siteferry.state import StateDirectory
 from siteferry.sync import Site
 from siteferry.vitals import Vitals
@@ -136,6 +137,18 @@ def open_site(config: Config, reporter: Reporter, clock: HostClock, *, to_look: 
                 yield OpenSite(site, descriptor, source, state)
             finally:
                 site.close()
+
+
+@contextmanager
+def open_to_restore(config: Config, reporter: Reporter, clock: HostClock) -> Iterator[Restorer]:
+    """Connect to a site to restore from it; works beside a daemon. Raises SiteferryError."""
+    from siteferry.aws.archive import S3Archive  # noqa: PLC0415
+    from siteferry.aws.session import Session  # noqa: PLC0415
+
+    seconds = request_seconds(config.lease)
+    with open_site(config, reporter, clock, to_look=True) as opened:
+        archive = S3Archive(Session(config.aws, seconds), opened.descriptor, config.workers, seconds)
+        yield Restorer(opened.site.parts, archive)
 
 
 @contextmanager

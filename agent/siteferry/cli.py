@@ -89,6 +89,23 @@ For a first run on a bucket that another tool filled (`aws s3 sync`, say). An ob
 not older, counts as published and is not uploaded; everything else is. Nothing is deleted, and headers of what is
 adopted stay as they are. Look at --dry-run first.
 """
+_RESTORE_HELP: Final = """
+
+Names, bytes and mtimes come back as they were on the FTP host; directory pages and duplicates, which siteferry makes
+itself, are left out. Into an empty directory everything is downloaded; in another only what differs. A file appears
+under its name when all of it is on disk and its checksum is right. What is cut short is gone on with by the same
+command. Nothing is changed in the cloud; a daemon may be running, though one that publishes DEST should be paused.
+
+  siteferry restore /srv/ftp/www                        all of it, after the host was lost
+  siteferry restore /srv/ftp/www --path docs --dry-run  what docs/ would need
+  siteferry restore /tmp/then --as-of 2026-11-20        as it was at the beginning of that day
+
+--delete removes files that could be the site's, but are not. More of them than the configuration's `brake` lets go are
+held (exit code 3), and --approve says how many may go. Files of names that are never published stay.
+
+exit codes: 0 all is as the site has it; 1 something failed or was left; 3 deletes are held; others as in
+`siteferry --help`
+"""
 _CHECK_HELP: Final = """
 
 Looks at, in this order: the configuration; the state directory; the root and whose clock its times are by; the
@@ -124,6 +141,10 @@ looks works. What was published before is still being made true: copies, deletes
   siteferry pause --for 2h moving the disks
   siteferry resume
 """
+
+
+_Add = Callable[..., argparse.ArgumentParser]
+"""Adds a command: its name, its module, what it does in a line, and more."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -177,6 +198,14 @@ def make_parser() -> argparse.ArgumentParser:
         )
         return command
 
+    _add_publishing(add)
+    _add_looking(add)
+    _add_mending(add)
+    _add_restoring(add)
+    return parser
+
+
+def _add_publishing(add: _Add) -> None:
     sync = add("sync", "publishing", "Bring the site up to date once.")
     sync.add_argument("--dry-run", action="store_true", help="show the plan with its reasons; change nothing")
     sync.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
@@ -185,6 +214,9 @@ def make_parser() -> argparse.ArgumentParser:
     run = add("run", "publishing", "Keep the site up to date, until SIGTERM; what systemd starts.")
     run.add_argument("--quiet", action="store_true", help="print no line for a file that went well")
     _add_overrides(run)
+
+
+def _add_looking(add: _Add) -> None:
     check = add("check", "checking", "Say whether everything is as the agent needs it, and what to do.", _CHECK_HELP)
     check.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     status = add("status", "host", "Show what the agent does, and how the last run went.", _STATUS_HELP)
@@ -201,6 +233,9 @@ def make_parser() -> argparse.ArgumentParser:
     explain = add("explain", "looking", "Say why a file is not live: its way from disk to CDN.", _EXPLAIN_HELP)
     explain.add_argument("path", metavar="PATH", help="a path beneath the root, or a URL of the site")
     explain.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+
+
+def _add_mending(add: _Add) -> None:
     audit = add("audit", "publishing", "Compare tree, index and bucket, and tell what differs.", _AUDIT_HELP)
     audit.add_argument("--repair", action="store_true", help="mend what differs, as a run of its own")
     audit.add_argument("--deep", action="store_true", help="look at every object's checksum, and render every page")
@@ -223,11 +258,36 @@ def make_parser() -> argparse.ArgumentParser:
     )
     reindex.add_argument("--json", action="store_true", help="print JSON")
     redrive = add("redrive", "letters", "Send what waits in the dead-letter queues back to be tried again.")
-    redrive.epilog, redrive.formatter_class = _REDRIVE, raw
+    redrive.epilog = _REDRIVE
     redrive.add_argument("queue", nargs="?", choices=JOB_KINDS, help="only this queue; default: all four")
     redrive.add_argument("--dry-run", action="store_true", help="only show what waits, and why it failed")
     redrive.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
-    return parser
+
+
+def _add_restoring(add: _Add) -> None:
+    restore = add("restore", "restoring", "Download the site into a directory, or bring one up to date.", _RESTORE_HELP)
+    restore.add_argument("destination", metavar="DEST", help="the directory; it is made if it is not there")
+    _add_of_restoring(restore)
+    restore.add_argument("--as-of", metavar="TIME", help="as the site was then: 2026-11-20, '2026-11-20 14:30', 3d ago")
+    restore.add_argument("--from-bucket", action="store_true", help="without the index, when that is lost")
+    restore.add_argument("--delete", action="store_true", help="remove files that the site does not have, with a brake")
+    restore.add_argument(
+        "--compare",
+        choices=("checksum", "size", "mtime"),
+        default="checksum",
+        help="by which a file that is there already is taken for the site's (default: checksum)",
+    )
+    restore.add_argument("--approve", type=int, metavar="N", help="let up to N deletes that the brake would hold go")
+    restore.add_argument("--dry-run", action="store_true", help="show the plan with its reasons; change nothing")
+
+
+def _add_of_restoring(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--path", metavar="SUB", help="only this file or directory of the site, with all beneath it")
+    command.add_argument(
+        "--workers", type=int, metavar="N", help="concurrent downloads, instead of the configured number"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+    command.add_argument("--quiet", action="store_true", help="print no line for a file that went well")
 
 
 def _add_overrides(command: argparse.ArgumentParser) -> None:

@@ -281,8 +281,7 @@ def apply_brake(
     totals = plan.totals
     deletes = totals.deletes + totals.held
     total, before = deletes + recent, published + recent
-    share = 100 * total / before if before else 100.0
-    few = not deletes or (total <= brake.most and (total <= brake.files or share <= brake.percent))
+    few = not deletes or brake.lets(total, before)
     if few and not hold_reason:
         return Braked("")
     if approved is not None and deletes <= approved:
@@ -293,6 +292,7 @@ def apply_brake(
     if few:
         return Braked(hold_reason)
     plan.hold_deletes()
+    share = 100 * total / before if before else 100.0
     earlier = f", with {recent} deleted within a day" if recent else ""
     return Braked(
         hold_reason

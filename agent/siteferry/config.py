@@ -25,6 +25,7 @@ DEFAULT_EXCLUDES: Final = (
     ".giosave??????",      # GNOME's files (GVfs), over SFTP
     ".ftpquota",
     ".nfs*",               # a file deleted while open, on NFS
+    ".siteferry-????????????????",  # of `siteferry restore`, until it has its own name
 )  # fmt: skip
 """Names that are no part of any site, unless `exclude_defaults = false`."""
 
@@ -44,6 +45,11 @@ class Brake:
     """Of the published files; more than this *and* more than `files` are held."""
     most: int = 10_000
     """More than this are always held."""
+
+    def lets(self, deletes: int, there: int) -> bool:
+        """Tell whether so many deletes, of so many files that there were, need no person's word."""
+        share = 100 * deletes / there if there else 100.0
+        return deletes <= self.most and (deletes <= self.files or share <= self.percent)
 
 
 @dataclass(frozen=True, slots=True)

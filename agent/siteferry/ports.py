@@ -38,6 +38,31 @@ class ListedObject:
     key: str
     size: int
     modified: datetime
+    etag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectVersion:
+    """One version of a key, as a listing of versions shows it."""
+
+    key: str
+    version: str
+    """Its id."""
+    modified: datetime
+    size: int | None
+    """None: a delete marker."""
+    etag: str
+    latest: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """An object that is being read."""
+
+    size: int
+    metadata: Mapping[str, str]
+    chunks: Iterator[bytes | memoryview]
+    """Raises as `Archive.get` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +155,29 @@ class ObjectStore(Protocol):
 
     def list(self, prefix: str) -> Iterator[ListedObject]:
         """List current objects in the order of their keys' UTF-8 bytes."""
+        ...
+
+
+class Archive(Protocol):
+    """The bucket with its versions, to be read only. Raises AccessError, UnavailableError except where it says so."""
+
+    def list(self, prefix: str) -> Iterator[ListedObject]:
+        """List current objects in the order of their keys' UTF-8 bytes, with their ETags."""
+        ...
+
+    def versions(self, prefix: str) -> Iterator[ObjectVersion]:
+        """List every version and delete marker; those of a key one after another, the newest first."""
+        ...
+
+    def head(self, key: str, version: str | None = None) -> ObjectInfo | None:
+        """Look at an object; None if there is none."""
+        ...
+
+    def get(self, key: str, size: int, version: str | None = None) -> Content:
+        """Begin to read an object of about a size; all that is read of it is of one version.
+
+        Raises RefusedError (it is not there, say), ThrottledError (may work later).
+        """
         ...
 
 

@@ -60,6 +60,14 @@ class AgentAccess(Construct):
                 # Without a condition on the prefix: that a HEAD of what is missing is 404 depends on this permission,
                 # and a HEAD has no prefix to match.
                 iam.PolicyStatement(sid="Listing", actions=["s3:ListBucket"], resources=[storage.bucket.bucket_arn]),
+                # For `siteferry restore --as-of`, `history` and `undo`: what was published earlier.
+                iam.PolicyStatement(sid="Earlier", actions=["s3:GetObjectVersion"], resources=[storage.objects_arn]),
+                iam.PolicyStatement(
+                    sid="EarlierListing",
+                    actions=["s3:ListBucketVersions"],
+                    resources=[storage.bucket.bucket_arn],
+                    conditions=storage.prefix_condition,
+                ),
                 # For `siteferry check`: without versions a delete is for good.
                 iam.PolicyStatement(
                     sid="Versioning", actions=["s3:GetBucketVersioning"], resources=[storage.bucket.bucket_arn]

@@ -85,6 +85,7 @@ class SiteStack(cdk.Stack):
             invalidation=site.invalidation,
             directory_redirects=site.directory_redirects,
             invalidation_budget=site.invalidation_budget,
+            retention_days=site.retention_days,
         )
         add_budget_alarm(self, "InvalidationBudget", site=site.name, budget=site.invalidation_budget, alarms=alarms)
         code = handlers_code(site.page_template)

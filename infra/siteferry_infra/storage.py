@@ -95,6 +95,11 @@ class Storage(Construct):
         """The ARN pattern of the site's objects, and of no other in the bucket."""
         return self.bucket.arn_for_objects(f"{self._prefix}*")
 
+    @property
+    def prefix_condition(self) -> dict[str, dict[str, str]] | None:
+        """The condition by which a listing is of the site's objects alone; None if the bucket is the site's."""
+        return {"StringLike": {"s3:prefix": f"{self._prefix}*"}} if self._prefix else None
+
     def key_statements(self) -> list[iam.PolicyStatement]:
         """Give the permission that reading and writing the site's objects needs beside those of S3.
 

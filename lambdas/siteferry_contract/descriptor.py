@@ -23,6 +23,8 @@ from siteferry_contract.versions import (
 )
 
 ENVIRONMENT_VARIABLE: Final = "SITEFERRY_DESCRIPTOR"
+RETENTION_DAYS: Final = 90
+"""Where a descriptor does not say it."""
 _VERSION: Final = 1
 _TEXTS: Final = ("site", "region", "bucket", "table", "distribution", "domain", "invalidation", "page_layout")
 _NEEDED: Final = frozenset(
@@ -80,6 +82,8 @@ class Descriptor:
     invalidation_budget: int = 10_000
     """Paths a month."""
     directory_redirects: Redirects = "none"
+    retention_days: int = RETENTION_DAYS
+    """For which the bucket keeps versions that are no longer current."""
     reads: Mapping[Format, tuple[int, ...]] = field(default_factory=lambda: dict(READ))
     """The versions that the stack's handlers read."""
 
@@ -122,6 +126,8 @@ class Descriptor:
                 {"match": rule.match, "headers": dict(sorted(rule.headers.items()))} for rule in self.header_rules
             ],
         }
+        if self.retention_days != RETENTION_DAYS:
+            fields["retention_days"] = self.retention_days
         # Not said where it goes without saying, so that the first agents, which refuse what they do not know, read it.
         reads = {name: list(self.reads[name]) for name in FORMATS if self.reads[name] != FIRST[name]}
         if reads:
@@ -158,9 +164,6 @@ class Descriptor:
         check_rules(rules)
         if not isinstance(fields["directory_pages"], bool):
             raise ContractError("the site descriptor's directory_pages is not a boolean")
-        budget = fields["invalidation_budget"]
-        if type(budget) is not int or budget < 1:
-            raise ContractError(f"the site descriptor's invalidation_budget is {budget!r}, not a positive integer")
         return cls(
             **{name: _text(fields, name) for name in _TEXTS},
             prefix=check_prefix(fields["prefix"]),
@@ -168,7 +171,8 @@ class Descriptor:
             queues={kind: _text(queues, kind) for kind in JOB_KINDS},
             directory_pages=fields["directory_pages"],
             directory_redirects=check_redirects(fields["directory_redirects"]),
-            invalidation_budget=budget,
+            invalidation_budget=_number(fields, "invalidation_budget", 10_000),
+            retention_days=_number(fields, "retention_days", RETENTION_DAYS),
             copy_rules=rules,
             header_rules=tuple(
                 HeaderRule(_text(rule, "match"), _texts(rule["headers"])) for rule in _list(fields, "header_rules")
@@ -181,6 +185,13 @@ def _text(fields: Mapping[str, Any], name: str) -> str:
     value = fields.get(name)
     if not isinstance(value, str):
         raise ContractError(f"the site descriptor's {name!r} is {value!r}, not a string")
+    return value
+
+
+def _number(fields: Mapping[str, Any], name: str, default: int) -> int:
+    value = fields.get(name, default)
+    if type(value) is not int or value < 1:
+        raise ContractError(f"the site descriptor's {name!r} is {value!r}, not a positive integer")
     return value
 
 

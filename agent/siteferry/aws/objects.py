@@ -49,7 +49,7 @@ _PARAMETERS: Final = {
     "content-language": "ContentLanguage",
 }
 # obstore refuses control characters and components that are empty, "." or ".."; it strips slashes at either end.
-_REFUSED_BY_OBSTORE: Final = re.compile(r"[\x00-\x1f\x7f]|(^|/)(\.{0,2})(/|$)")
+REFUSED_BY_OBSTORE: Final = re.compile(r"[\x00-\x1f\x7f]|(^|/)(\.{0,2})(/|$)")
 _LATER: Final = frozenset(
     "SlowDown RequestTimeout RequestTimeTooSkewed ExpiredToken TooManyRequests ServiceUnavailable Throttling".split()
 )
@@ -68,48 +68,23 @@ class S3Objects:
         # One try each: behind a hidden retry an error tells nothing of the tries before it, and what may have had its
         # effect would look refused. The publisher tries again, knowing what came of each.
         self._put_client: Any = session.client("s3", connections=workers, tries=1)
-        options: dict[str, Any] = {
-            "timeout": timedelta(seconds=request_seconds / 2),
-            "connect_timeout": timedelta(seconds=request_seconds / 4),
-            "pool_max_idle_per_host": str(workers),
-        }
-        if (session.config.endpoint_url or "").startswith("http://"):
-            options["allow_http"] = True  # an endpoint of the operator's own, asked for by name
-        certificate = session.root_certificate()
-        if certificate:
-            options["root_certificate"] = certificate
-        config: dict[str, Any] = {"region": descriptor.region, "checksum_algorithm": "CRC64NVME"}
-        if session.config.endpoint_url:
-            config["endpoint"] = session.config.endpoint_url
-        credentials = ObstoreCredentials(session.credentials())
-        try:
-            self._store, self._part_store = (
-                S3Store(
-                    descriptor.bucket,
-                    client_options=cast("Any", options),
-                    # No try begins after retry_timeout, and each ends within timeout: together, request_seconds.
-                    retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=request_seconds / 2)},
-                    credential_provider=cast("Any", credentials),
-                    **config,
-                )
-                for retries in (0, PART_RETRIES)
-            )
-        except ValueError as error:
-            raise AccessError(f"AWS credentials: {error}") from error
+        self._store, self._part_store = (
+            open_store(session, descriptor, workers, request_seconds, retries) for retries in (0, PART_RETRIES)
+        )
 
     def put(self, key: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Write a small object."""
-        if _REFUSED_BY_OBSTORE.search(key):
+        if REFUSED_BY_OBSTORE.search(key):
             self._put_by_boto(key, body, headers)
             return
         try:
             obstore.put(self._store, key, body, attributes=cast("Any", _attributes(headers)), use_multipart=False)
         except Exception as error:
-            raise _classify(error) from error
+            raise classify(error) from error
 
     def put_chunks(self, key: str, chunks: Iterable[bytes], size: int, headers: Mapping[str, str]) -> None:
         """Write a large object in parts; it is completed only after `chunks` ended without an error."""
-        if _REFUSED_BY_OBSTORE.search(key):
+        if REFUSED_BY_OBSTORE.search(key):
             self._put_chunks_by_boto(key, chunks, size, headers)
             return
         watched = _Watched(chunks)
@@ -140,32 +115,15 @@ class S3Objects:
                 **_parameters(headers),
             )
         except (ClientError, BotoCoreError) as error:
-            raise _classify_boto(error) from error
+            raise classify_boto(error) from error
 
     def head(self, key: str) -> ObjectInfo | None:
         """Look at an object with its checksum."""
-        with explained(f"looking at s3://{self._bucket}/{key!r}"):
-            try:
-                found = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
-            except ClientError as error:
-                if error_code(error) in ("404", "NoSuchKey", "NotFound"):
-                    return None
-                raise
-        crc = None
-        if "ChecksumCRC64NVME" in found and found.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
-            try:
-                crc = parse_crc64nvme(found["ChecksumCRC64NVME"])
-            except ContractError:
-                crc = None
-        headers = {name: found[parameter] for name, parameter in _PARAMETERS.items() if parameter in found}
-        return ObjectInfo(found["ContentLength"], crc, found.get("Metadata", {}), headers, found["ETag"])
+        return head_object(self._client, self._bucket, key)
 
     def list(self, prefix: str) -> Iterator[ListedObject]:
         """List the bucket."""
-        with explained(f"listing s3://{self._bucket}/{prefix}"):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
-                for found in page.get("Contents", []):
-                    yield ListedObject(found["Key"], found["Size"], found["LastModified"])
+        return list_objects(self._client, self._bucket, prefix)
 
     def _put_by_boto(self, key: str, body: bytes, headers: Mapping[str, str]) -> None:
         checksum = format_crc64nvme(crc64nvme(body))
@@ -174,7 +132,7 @@ class S3Objects:
                 Bucket=self._bucket, Key=key, Body=body, ChecksumCRC64NVME=checksum, **_parameters(headers)
             )
         except (ClientError, BotoCoreError) as error:
-            raise _classify_boto(error) from error
+            raise classify_boto(error) from error
 
     def _put_chunks_by_boto(self, key: str, chunks: Iterable[bytes], size: int, headers: Mapping[str, str]) -> None:
         where = {"Bucket": self._bucket, "Key": key}
@@ -205,13 +163,69 @@ class S3Objects:
                 ChecksumType="FULL_OBJECT",
             )
         except (ClientError, BotoCoreError) as error:
-            raise _classify_boto(error) from error
+            raise classify_boto(error) from error
 
     def _abort(self, key: str, upload: str) -> None:
         try:
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
         except (ClientError, BotoCoreError):
             return  # the bucket's lifecycle rule ends it after a day
+
+
+def open_store(session: Session, descriptor: Descriptor, workers: int, request_seconds: float, retries: int) -> S3Store:
+    """Open the bucket by obstore; a request takes at most so many seconds, its retries included."""
+    options: dict[str, Any] = {
+        "timeout": timedelta(seconds=request_seconds / 2),
+        "connect_timeout": timedelta(seconds=request_seconds / 4),
+        "pool_max_idle_per_host": str(workers),
+    }
+    if (session.config.endpoint_url or "").startswith("http://"):
+        options["allow_http"] = True  # an endpoint of the operator's own, asked for by name
+    certificate = session.root_certificate()
+    if certificate:
+        options["root_certificate"] = certificate
+    config: dict[str, Any] = {"region": descriptor.region, "checksum_algorithm": "CRC64NVME"}
+    if session.config.endpoint_url:
+        config["endpoint"] = session.config.endpoint_url
+    try:
+        return S3Store(
+            descriptor.bucket,
+            client_options=cast("Any", options),
+            # No try begins after retry_timeout, and each ends within timeout: together, request_seconds.
+            retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=request_seconds / 2)},
+            credential_provider=cast("Any", ObstoreCredentials(session.credentials())),
+            **config,
+        )
+    except ValueError as error:
+        raise AccessError(f"AWS credentials: {error}") from error
+
+
+def head_object(client: Any, bucket: str, key: str, version: str | None = None) -> ObjectInfo | None:
+    """Look at an object, or one of its versions, with its checksum; None if there is none."""
+    where = {"VersionId": version} if version else {}
+    with explained(f"looking at s3://{bucket}/{key!r}"):
+        try:
+            found = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **where)
+        except ClientError as error:
+            if error_code(error) in ("404", "NoSuchKey", "NotFound"):
+                return None
+            raise
+    crc = None
+    if "ChecksumCRC64NVME" in found and found.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT":
+        try:
+            crc = parse_crc64nvme(found["ChecksumCRC64NVME"])
+        except ContractError:
+            crc = None
+    headers = {name: found[parameter] for name, parameter in _PARAMETERS.items() if parameter in found}
+    return ObjectInfo(found["ContentLength"], crc, found.get("Metadata", {}), headers, found["ETag"])
+
+
+def list_objects(client: Any, bucket: str, prefix: str) -> Iterator[ListedObject]:
+    """List current objects."""
+    with explained(f"listing s3://{bucket}/{prefix}"):
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for found in page.get("Contents", []):
+                yield ListedObject(found["Key"], found["Size"], found["LastModified"], found.get("ETag", ""))
 
 
 class _Watched:
@@ -254,7 +268,7 @@ def _regroup(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
         yield waiting
 
 
-def _classify(error: Exception) -> StoreError:
+def classify(error: Exception) -> StoreError:
     """Say what an error of obstore tells of the request's effect.
 
     S3's answer is only in its text, which also has the URL: a file's name must not be taken for an answer.
@@ -271,7 +285,8 @@ def _classify(error: Exception) -> StoreError:
     return OutcomeUnknownError(text)
 
 
-def _classify_boto(error: Exception) -> StoreError:
+def classify_boto(error: Exception) -> StoreError:
+    """Say what an error of boto3 tells of the request's effect."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if error_code(error) in _LATER:
@@ -287,7 +302,7 @@ def _classify_boto(error: Exception) -> StoreError:
 
 def _without_effect(error: Exception) -> StoreError:
     """Say what an error before the completion tells: nothing is readable yet, whatever it was."""
-    found = _classify_boto(error)
+    found = classify_boto(error)
     return ThrottledError(str(found)) if isinstance(found, OutcomeUnknownError) else found
 
 

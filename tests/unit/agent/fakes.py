@@ -194,12 +194,36 @@ class StoredObject:
         return f'"{crc64nvme(self.body):x}"'
 
 
+class Current(dict[str, StoredObject]):
+    """The current objects, which remembers all that ever were."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__()
+        self._clock = clock
+        self.history: dict[str, list[tuple[float, StoredObject | None]]] = {}
+        """By key, the oldest first; None: a delete marker."""
+
+    def __setitem__(self, key: str, found: StoredObject) -> None:
+        super().__setitem__(key, found)
+        self.history.setdefault(key, []).append((self._clock.now(), found))
+
+    def __delitem__(self, key: str) -> None:
+        super().__delitem__(key)
+        self.history.setdefault(key, []).append((self._clock.now(), None))
+
+    def pop(self, key: str, default: Any = None) -> Any:
+        found = self.get(key, default)
+        if key in self:
+            del self[key]
+        return found
+
+
 class MemoryObjects:
     """The bucket."""
 
     def __init__(self, faults: Faults, clock: ManualClock) -> None:
         self._faults, self._clock = faults, clock
-        self.current: dict[str, StoredObject] = {}
+        self.current = Current(clock)
 
     def published(self) -> dict[str, StoredObject]:
         """What is no directory page."""

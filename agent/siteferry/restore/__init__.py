@@ -1,0 +1,1 @@
+"""The way back: from bucket and index to a tree on disk."""

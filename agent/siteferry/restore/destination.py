@@ -1,0 +1,230 @@
+"""The directory that is restored into, written so that nothing outside of it is ever touched, whatever keys there are.
+
+Every directory is opened relative to its parent's descriptor and with O_NOFOLLOW. A file appears under its name when
+all of it is on disk, never before, and a process that is killed leaves no part of one.
+"""
+
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final, Self
+
+from siteferry.errors import FileChangedError, FileUnreadableError, RootError
+from siteferry.tree import FileState, open_directory
+
+UNFINISHED: Final = re.compile(rb"\.siteferry-[0-9a-f]{16}")
+"""Names of what is complete, or not yet, but has not got its own name: whoever made them is gone, or still at work."""
+
+_NO_UNNAMED: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})
+"""How file systems say that they make no files without a name (open(2), O_TMPFILE)."""
+_WRITE: Final = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Destination:
+    """It, open. Use as a context manager."""
+
+    def __init__(self, path: Path, *, make: bool) -> None:
+        """Open a directory, and make it if that is asked for; raises RootError."""
+        self.path = path
+        try:
+            if make:
+                path.mkdir(parents=True, exist_ok=True)
+            # The operator may name it through a symlink; below it none is followed.
+            self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            remedy = "name a directory that this user may write in" if make else "name a directory that is there"
+            raise RootError(f"{path}: {error.strerror}", remedy) from None
+        self.device = os.fstat(self.descriptor).st_dev
+        umask = os.umask(0)
+        os.umask(umask)
+        self._umask = umask
+        self._is_root = os.geteuid() == 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+
+    def open(self, path: bytes) -> int:
+        """Open a directory by its path, to be closed by the caller; raises OSError."""
+        descriptor = os.dup(self.descriptor)
+        for name in path.split(b"/") if path else ():
+            try:
+                child = open_directory(descriptor, _checked(name))
+            finally:
+                os.close(descriptor)
+            descriptor = child
+        return descriptor
+
+    @contextmanager
+    def directory(self, path: bytes) -> Iterator[int]:
+        """Have a directory open by its path; raises OSError."""
+        descriptor = self.open(path)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def make(self, path: bytes) -> None:
+        """Make a directory, with owner and mode of the one that it is in, unless it is there; raises OSError."""
+        parent, _, name = path.rpartition(b"/")
+        with self.directory(parent) as above:
+            try:
+                os.mkdir(_checked(name), 0o700, dir_fd=above)
+            except FileExistsError:
+                os.close(open_directory(above, name))
+                return
+            like = os.fstat(above)
+            descriptor = open_directory(above, name)
+            try:
+                if self._is_root:
+                    os.fchown(descriptor, like.st_uid, like.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(like.st_mode) & ~self._umask)
+            finally:
+                os.close(descriptor)
+
+    def new_file(self, directory: int) -> "NewFile":
+        """Begin a file in an open directory; raises OSError."""
+        return NewFile(directory, as_root=self._is_root, umask=self._umask)
+
+
+class NewFile:
+    """A file on its way to its name. Use as a context manager: what is not placed is gone."""
+
+    def __init__(self, directory: int, *, as_root: bool, umask: int) -> None:
+        self._directory, self._is_root, self._umask = directory, as_root, umask
+        self._name = b""
+        """Under which it can be found already; b"": none."""
+        try:
+            self.descriptor = os.open(b".", os.O_TMPFILE | _WRITE, 0o600, dir_fd=directory)
+        except OSError as error:
+            if error.errno not in _NO_UNNAMED:
+                raise
+            self._name = _unfinished_name()
+            flags = os.O_CREAT | os.O_EXCL | _WRITE
+            self.descriptor = os.open(self._name, flags, 0o600, dir_fd=directory)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.descriptor)
+        if self._name:
+            with suppress(FileNotFoundError):
+                os.unlink(self._name, dir_fd=self._directory)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append to it; raises OSError."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.descriptor, view) :]
+
+    def place(self, name: bytes, mtime_ns: int | None, found: str) -> None:
+        """Have it on disk, and give it its name; raises OSError.
+
+        `found` is the state of the file that it is to replace, whose owner and mode it takes; "": there is none, and it
+        is as its directory says. Raises FileChangedError if what is there is something else.
+        """
+        like = _status(self._directory, _checked(name))
+        _check_found(like, found)
+        if like:
+            mode = stat.S_IMODE(like.st_mode)
+        else:
+            like = os.fstat(self._directory)
+            mode = stat.S_IMODE(like.st_mode) & 0o666 & ~self._umask
+        if self._is_root:
+            os.fchown(self.descriptor, like.st_uid, like.st_gid)
+        os.fchmod(self.descriptor, mode)
+        if mtime_ns is not None:
+            os.utime(self.descriptor, ns=(mtime_ns, mtime_ns))
+        os.fsync(self.descriptor)
+        try:
+            if not found and not self._name:
+                self._link(name)
+                return
+            if not self._name:
+                self._name = _unfinished_name()
+                self._link(self._name)
+            if found:
+                _check_found(_status(self._directory, name), found)
+                os.rename(self._name, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+                self._name = b""
+            else:
+                os.link(self._name, name, src_dir_fd=self._directory, dst_dir_fd=self._directory, follow_symlinks=False)
+        except FileExistsError:
+            raise FileChangedError("something was put in its place meanwhile") from None
+
+    def _link(self, name: bytes) -> None:
+        source = f"/proc/self/fd/{self.descriptor}"
+        os.link(source, name, dst_dir_fd=self._directory, follow_symlinks=True)
+
+
+def set_time(directory: int, name: bytes, mtime_ns: int, found: str) -> None:
+    """Give a file another mtime, if it is still what was found; raises OSError, FileError."""
+    try:
+        descriptor = os.open(
+            _checked(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
+        )
+    except OSError as error:
+        raise FileUnreadableError(f"cannot be opened: {error.strerror}") from None
+    try:
+        _check_found(os.fstat(descriptor), found)
+        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+    finally:
+        os.close(descriptor)
+
+
+def remove_file(directory: int, name: bytes, found: str) -> None:
+    """Remove what is no directory, if it is still what was found; raises OSError, FileChangedError."""
+    status = _status(directory, _checked(name))
+    if status is None:
+        return
+    _check_found(status, found)
+    os.unlink(name, dir_fd=directory)
+
+
+def remove_directory(directory: int, name: bytes) -> bool:
+    """Remove a directory if it is empty, and tell whether it is gone; raises OSError."""
+    try:
+        os.rmdir(_checked(name), dir_fd=directory)
+    except FileNotFoundError:
+        return True
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def found_text(status: os.stat_result) -> str:
+    """Give the state of what is there as a text, with its kind."""
+    return f"{stat.S_IFMT(status.st_mode):o} {FileState.of(status).text()}"
+
+
+def _check_found(status: os.stat_result | None, found: str) -> None:
+    if (found_text(status) if status else "") != found:
+        raise FileChangedError("it changed since the plan was made" if found else "something is in its place by now")
+
+
+def _status(directory: int, name: bytes) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _checked(name: bytes) -> bytes:
+    """Return a name of one component; raises OSError for what would lead elsewhere. The last line of defence."""
+    if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
+        raise OSError(errno.EINVAL, "this is no name that a file can have")
+    return name
+
+
+def _unfinished_name() -> bytes:
+    return b".siteferry-" + secrets.token_hex(8).encode()

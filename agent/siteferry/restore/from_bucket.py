@@ -1,0 +1,143 @@
+"""The site as the bucket has it, now or at some time past, without the index's word."""
+
+import functools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Final
+
+from siteferry.diff import Naming
+from siteferry.ports import Archive, Executor, ListedObject, ObjectInfo, ObjectVersion
+from siteferry.restore.scope import Scope
+from siteferry.restore.wanted import Wanted, WantedTree
+from siteferry_contract.copy_rules import is_reserved
+from siteferry_contract.errors import ContractError
+from siteferry_contract.keys import INDEX_NAME, check_key, path_to_key
+from siteferry_contract.objects import MTIME, PATH, is_generated, parse_mtime, parse_path
+
+LOOKS_AT_ONCE: Final = 64
+_INDEX_NAME: Final = INDEX_NAME.encode()
+
+Problem = Callable[[str, str], None]
+"""Hears of a key that cannot be restored, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketReader:
+    """Finds out what a bucket's objects are files of."""
+
+    archive: Archive
+    executor: Executor
+    naming: Naming
+    scope: Scope
+    problem: Problem
+
+    def take(self, tree: WantedTree) -> None:
+        """Add what there is now."""
+        self._take(tree, (_of_listed(found) for found in self.archive.list(self._prefix)))
+
+    def take_as_of(self, time: float, tree: WantedTree) -> None:
+        """Add what there was at a time, in seconds since 1970."""
+        moment = datetime.fromtimestamp(time, UTC)
+        by_key = groupby(self.archive.versions(self._prefix), key=lambda version: version.key)
+        self._take(tree, (found for _, versions in by_key if (found := _at(moment, list(versions)))))
+
+    @property
+    def _prefix(self) -> str:
+        return self.naming.directory_key(self.scope.top) if self.scope.top else self.naming.prefix
+
+    def _take(self, tree: WantedTree, objects: Iterable[Wanted]) -> None:
+        """Add files under the paths that their keys stand for, then put right what only the objects can tell."""
+        with WantedTree() as unsure:
+            for found in objects:
+                if (wanted := self._placed(found)) and self.scope.has(_path(wanted)):
+                    (unsure if self.naming.may_collide(wanted.key) else tree).add([wanted])
+            for wanted, info in self._looked_at(unsure.all()):
+                if info and not is_generated(info.metadata):
+                    tree.add([self._renamed(wanted, info)])
+        maybe_generated = (
+            wanted for wanted in tree.all() if wanted.name == _INDEX_NAME or tree.is_directory(_path(wanted))
+        )
+        for wanted, info in self._looked_at(maybe_generated):
+            if info is None or is_generated(info.metadata):
+                tree.remove(wanted)  # its directory stays, though nothing may be in it
+            elif tree.is_directory(_path(wanted)):
+                tree.remove(wanted)
+                self.problem(wanted.key, "it is left out: there are objects beneath it, as if it were a directory")
+
+    def _placed(self, found: Wanted) -> Wanted | None:
+        name = found.key.removeprefix(self.naming.prefix)
+        if is_reserved(name, self.naming.copy_rules):
+            return None
+        if name.endswith("/") and not found.size:
+            return None  # what consoles make to show a folder
+        try:
+            check_key(found.key, self.naming.prefix)
+        except ContractError as error:
+            self.problem(found.key, f"it is no file's: {error}")
+            return None
+        directory, _, raw = b"/".join(map(self.naming.raw_name, name.split("/"))).rpartition(b"/")
+        return found._replace(directory=directory, name=raw)
+
+    def _renamed(self, wanted: Wanted, info: ObjectInfo) -> Wanted:
+        """Give it under the path that its object says, if that is one of its key."""
+        if PATH not in info.metadata:
+            return wanted
+        try:
+            path = parse_path(info.metadata[PATH])
+            if path_to_key(path, prefix=self.naming.prefix, encoding=self.naming.encoding) == wanted.key:
+                directory, _, name = path.rpartition(b"/")
+                return wanted._replace(directory=directory, name=name)
+        except ContractError:
+            pass
+        self.problem(wanted.key, "its metadata names a path that is not its own: restored by its key")
+        return wanted
+
+    def _looked_at(self, files: Iterable[Wanted]) -> Iterator[tuple[Wanted, ObjectInfo | None]]:
+        """Look at objects, many at a time; with what is learnt of their files. None: it went meanwhile."""
+        flying: deque[tuple[Wanted, Future[ObjectInfo | None]]] = deque()
+        for wanted in files:
+            look = functools.partial(self.archive.head, wanted.key, wanted.version)
+            flying.append((wanted, self.executor.submit(look)))
+            if len(flying) >= LOOKS_AT_ONCE:
+                yield self._known(*flying.popleft())
+        while flying:
+            yield self._known(*flying.popleft())
+
+    def _known(self, wanted: Wanted, look: "Future[ObjectInfo | None]") -> tuple[Wanted, ObjectInfo | None]:
+        info = look.result()
+        if info is None:
+            self.problem(wanted.key, "it went while it was looked for: try again")
+            return wanted, None
+        return wanted._replace(crc64nvme=info.crc64nvme, mtime_ns=mtime_of(info.metadata)), info
+
+
+def mtime_of(metadata: Mapping[str, str]) -> int | None:
+    """Give mtime_ns from an object's metadata; None: it says none."""
+    try:
+        return parse_mtime(metadata[MTIME])
+    except (KeyError, ContractError):
+        return None
+
+
+def _of_listed(found: ListedObject) -> Wanted:
+    return Wanted(b"", b"", found.key, found.size, None, None, None, found.etag)
+
+
+def _at(moment: datetime, versions: list[ObjectVersion]) -> Wanted | None:
+    """Give what a key had at a moment; `versions` are newest first."""
+    found = next((version for version in versions if version.modified <= moment), None)
+    if found is None or found.size is None:
+        return None
+    latest = versions[0]
+    same = latest.version == found.version or (
+        bool(found.etag) and (latest.size, latest.etag) == (found.size, found.etag)
+    )
+    return Wanted(b"", b"", found.key, found.size, None, None, found.version, found.etag, same)
+
+
+def _path(wanted: Wanted) -> bytes:
+    return wanted.directory + b"/" + wanted.name if wanted.directory else wanted.name

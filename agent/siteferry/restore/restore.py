@@ -1,0 +1,122 @@
+"""`siteferry restore`: a whole tree from the site, or an update of one."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from siteferry.errors import IndexDamagedError, UsageError
+from siteferry.look import Look
+from siteferry.parts import Parts
+from siteferry.ports import Archive
+from siteferry.report import Reporter
+from siteferry.restore.carry import Carrier, RestoreSummary
+from siteferry.restore.destination import Destination
+from siteferry.restore.from_bucket import BucketReader
+from siteferry.restore.from_index import take_from_index
+from siteferry.restore.plan import RestorePlan
+from siteferry.restore.planner import Planner, Rules, apply_brake
+from siteferry.restore.report import RestoreReporter
+from siteferry.restore.rules import Compare, Update
+from siteferry.restore.scope import Scope
+from siteferry.restore.times import check_kept
+from siteferry.restore.wanted import WantedTree
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is restored: the site as the index has it, as the bucket has it, or as it was at a time."""
+
+    from_bucket: bool = False
+    as_of: float | None = None
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person asked for."""
+
+    destination: Path
+    source: Source
+    scope: Scope
+    compare: Compare = "checksum"
+    delete: bool = False
+    approved: int | None = None
+    """Deletes that a person let through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restorer:
+    """Restores from one site; changes nothing in the cloud, and may work beside a daemon."""
+
+    parts: Parts
+    archive: Archive
+
+    def plan(self, asked: Asked, plan: RestorePlan) -> None:
+        """Make the plan of a restore; raises SiteferryError, and then nothing was changed."""
+        p = self.parts
+        naming = p.naming
+        rules = Update(self.archive, naming, asked.compare, asked.delete)
+        with WantedTree() as wanted:
+            self.find(asked.source, asked.scope, wanted, plan)
+            self.compare(wanted, asked.destination, rules, asked.scope, plan)
+            apply_brake(plan, p.config.brake, wanted.count(), asked.approved)
+
+    def find(self, source: Source, scope: Scope, wanted: WantedTree, plan: RestorePlan) -> None:
+        """Find out what there is to be."""
+        p = self.parts
+        if source.from_bucket or source.as_of is not None:
+
+            def problem(key: str, reason: str) -> None:
+                plan.add_problem(key.encode(), reason)
+
+            reader = BucketReader(self.archive, p.services.executor, p.naming, scope, problem)
+            if source.as_of is None:
+                reader.take(wanted)
+            else:
+                check_kept(source.as_of, p.services.clock.now(), p.descriptor.retention_days)
+                reader.take_as_of(source.as_of, wanted)
+        else:
+            load_index(p)
+            take_from_index(p.cache, p.naming, scope, wanted)
+        p.reporter.note(f"the site has {wanted.count():,} files" + (" there" if scope.top else ""))
+        if scope.top and not wanted.count() and not wanted.is_directory(scope.top):
+            raise UsageError(
+                f"the site has nothing at --path {scope.top.decode('utf-8', 'backslashreplace')}",
+                "name a file or directory relative to the site's root, as it is called on the FTP host",
+            )
+
+    def compare(self, wanted: WantedTree, destination: Path, rules: Rules, scope: Scope, plan: RestorePlan) -> None:
+        """Compare a destination with it; one that is not there is as if it were empty."""
+        progress = self.parts.services.progress
+        if not os.path.lexists(destination):
+            Planner(None, wanted, plan, rules, scope).plan(progress)
+            return
+        with Destination(destination, make=False) as opened:
+            Planner(opened, wanted, plan, rules, scope).plan(progress)
+
+    def carry_out(self, plan: RestorePlan, destination: Path, reporter: RestoreReporter) -> RestoreSummary:
+        """Do what was planned."""
+        p = self.parts
+        with Destination(destination, make=True) as opened:
+            carrier = Carrier(
+                opened, self.archive, p.services.executor, p.services.clock, reporter, p.stopping, p.config.workers
+            )
+            return carrier.carry_out(plan)
+
+
+def load_index(parts: Parts) -> None:
+    """Have the index in the cache; raises IndexDamagedError if there is none."""
+    head = parts.services.index.read_head()
+    if head is None or not head.run:
+        raise IndexDamagedError(
+            f"table {parts.descriptor.table} has no index: nothing was ever published, or it is lost",
+            "`restore --from-bucket` does without it; `siteferry adopt --rebuild` makes it again from bucket and tree",
+        )
+    if head.open is not None:
+        note_unfinished(parts.reporter)
+    Look(parts).load_cache(head, keep=head.open is None)
+
+
+def note_unfinished(reporter: Reporter) -> None:
+    """Say that the index may be behind the bucket."""
+    reporter.note("a run is going on, or was not finished: what it published last may be restored as it was before")
