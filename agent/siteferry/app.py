@@ -23,6 +23,7 @@ from siteferry.progress import ProgressReporter
 from siteferry.redrive import DeadLetters
 from siteferry.report import Reporter
 from siteferry.restore.restore import Restorer
+from siteferry.runs import RunRecorder
 from siteferry.state import StateDirectory
 from siteferry.sync import Site
 from siteferry.vitals import Vitals
@@ -131,7 +132,10 @@ def open_site(config: Config, reporter: Reporter, clock: HostClock, *, to_look: 
             )
             paused = PauseWatch(lambda: state.pause(clock.now()))
             stopping = clock.is_called if to_look else lambda: clock.is_called() or paused()
-            heard = reporter if to_look else ProgressReporter(reporter, state, clock)
+            heard = reporter
+            if not to_look:
+                recorder = RunRecorder(reporter, state.path, clock, descriptor.retention_days)
+                heard = ProgressReporter(stack.enter_context(recorder), state, clock)
             site = Site(config, descriptor, services, state, heard, stopping, cache)
             try:
                 yield OpenSite(site, descriptor, source, state)

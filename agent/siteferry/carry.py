@@ -116,6 +116,7 @@ class Carrier:
         if comparison.approved and not summary.stopped:
             p.state.use_approval()
         if not closed:
+            p.reporter.closed(control.head.run)
             return
         applied = self._applied(adopted=adopted)
         unknown = effects.forced_left or summary.stopped
@@ -130,6 +131,7 @@ class Carrier:
         before = control.head.applied
         applied = applied.with_tagged(before, p.descriptor, control.head.run)
         control.close_run(applied)
+        p.reporter.closed(control.head.run)
         Shaping(p).update(applied)
         p.cache.set_version(Version(control.head.epoch, control.head.run))
         if not summary.stopped:

@@ -106,6 +106,31 @@ held (exit code 3), and --approve says how many may go. Files of names that are 
 exit codes: 0 all is as the site has it; 1 something failed or was left; 3 deletes are held; others as in
 `siteferry --help`
 """
+_HISTORY_HELP: Final = """
+
+Without PATH the runs of this host, by number and time, with what they changed; with --run N each file of one. With PATH
+what became of a file, or of all beneath a directory, from the bucket's versions: this needs no record, and reaches back
+for as long as they are kept (`retention_days` of infra/sites.toml). Directory pages and duplicates are left out.
+
+  siteferry history                     the last runs
+  siteferry history --run 112           what run 112 changed
+  siteferry history docs/prices.pdf     every version that was live
+"""
+_UNDO_HELP: Final = """
+
+For what a mirror tool or an angry user did. Files come back in the FTP tree as they were published before, and the next
+sync publishes them. Only a file that is on disk exactly as it is published is replaced or removed: its bytes are in the
+bucket, so that nothing is lost, and an undo can be undone. What was changed since the last sync stays, and is told.
+It is a person's decision: the plan is shown first. It writes in the tree, so it is run as a user who may: root, say,
+with credentials for AWS (docs/restore.md).
+
+  siteferry history                     which run it was
+  siteferry undo 112                    show what would be done; ask
+  siteferry undo 112 --path docs --yes  do it, beneath docs/ alone
+  siteferry undo --since 2h             all that was published in the last two hours
+
+exit codes: 0 done, or only shown; 1 something failed or was left; others as in `siteferry --help`
+"""
 _CHECK_HELP: Final = """
 
 Looks at, in this order: the configuration; the state directory; the root and whose clock its times are by; the
@@ -202,6 +227,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_looking(add)
     _add_mending(add)
     _add_restoring(add)
+    _add_past(add)
     return parser
 
 
@@ -279,6 +305,20 @@ def _add_restoring(add: _Add) -> None:
     )
     restore.add_argument("--approve", type=int, metavar="N", help="let up to N deletes that the brake would hold go")
     restore.add_argument("--dry-run", action="store_true", help="show the plan with its reasons; change nothing")
+
+
+def _add_past(add: _Add) -> None:
+    history = add("history", "restoring", "Show what changed when.", _HISTORY_HELP)
+    history.add_argument("path", nargs="?", metavar="PATH", help="a file or directory of the site; default: the runs")
+    history.add_argument("--run", type=int, metavar="N", help="what this run changed")
+    history.add_argument("--since", metavar="TIME", help="only what changed since: 2026-11-20, '2026-11-20 14:30', 3d")
+    history.add_argument("--limit", type=int, default=50, metavar="N", help="show at most so many (default: 50)")
+    history.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+    undo = add("undo", "restoring", "Take back in the FTP tree what a run published, or all since a time.", _UNDO_HELP)
+    undo.add_argument("run", nargs="?", type=int, metavar="RUN", help="the number of a run; `siteferry history` has it")
+    undo.add_argument("--since", metavar="TIME", help="all since then: 2026-11-20, '2026-11-20 14:30', 2h ago as 2h")
+    _add_of_restoring(undo)
+    undo.add_argument("--yes", action="store_true", help="do it; otherwise the plan is shown, and a terminal is asked")
 
 
 def _add_of_restoring(command: argparse.ArgumentParser) -> None:

@@ -54,6 +54,9 @@ class ProgressReporter:
         self._write(at_once=True)
         self.reporter.opened(run)
 
+    def closed(self, run: int) -> None:
+        self.reporter.closed(run)
+
     def transferred(self, change: Change) -> None:
         if "files" in self._noted:
             self._noted["files"] += 1

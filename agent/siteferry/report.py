@@ -137,6 +137,9 @@ class Reporter(Protocol):
     def left_over(self, path: bytes, state: FileState | None) -> None:
         """A change, of a file in this state, stays unpublished by this run: deferred or failed."""
 
+    def closed(self, run: int) -> None:
+        """A run is over, and what it did was reported."""
+
     def finished(self, summary: Summary) -> None:
         """The run is over."""
 
@@ -158,6 +161,9 @@ class PlainReporter:
 
     def opened(self, run: int) -> None:
         """Say nothing: the summary has its number."""
+
+    def closed(self, run: int) -> None:
+        """Say nothing: the summary follows."""
 
     def planned(self, totals: Totals) -> None:
         """Print the totals."""
@@ -277,6 +283,9 @@ class JsonReporter:
 
     def opened(self, run: int) -> None:
         """Say nothing."""
+
+    def closed(self, run: int) -> None:
+        """Nothing."""
 
     def planned(self, totals: Totals) -> None:
         """Say nothing."""

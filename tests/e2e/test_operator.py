@@ -23,6 +23,8 @@ PERMISSIONS = {
     ("Objects", "s3:GetObject"): "s3:GetObject",
     ("Objects", "s3:PutObject"): "s3:PutObject",
     ("Listing", "s3:ListBucket"): "s3:ListBucket",
+    ("Earlier", "s3:GetObjectVersion"): "s3:GetObjectVersion",
+    ("EarlierListing", "s3:ListBucketVersions"): "s3:ListBucketVersions",
     ("Versioning", "s3:GetBucketVersioning"): "bucket",
     ("Jobs", "sqs:GetQueueAttributes"): "sqs:GetQueueAttributes",
     ("Jobs", "sqs:SendMessage"): "sqs:SendMessage",

@@ -146,6 +146,18 @@ class Permissions:
             needs=("s3:ListBucket",),
         )
         yield Trial(
+            "s3:ListBucketVersions",
+            f"{what}, for what was there earlier",
+            {"": lambda: self._s3.list_object_versions(Bucket=bucket, Prefix=prefix, MaxKeys=1)},
+        )
+        yield Trial(
+            "s3:GetObjectVersion",
+            f"{what}, of a version that is not there",
+            {"": lambda: self._s3.head_object(**where, VersionId="null")},
+            frozenset({"404", "NoSuchKey", "NoSuchVersion"}),
+            needs=("s3:ListBucket", "s3:ListBucketVersions"),
+        )
+        yield Trial(
             "s3:PutObject",
             f"{what}, of a body that its checksum contradicts, over an object that is not there",
             {"": lambda: self._s3.put_object(**where, Body=b"x", ContentMD5=wrong, IfMatch='"0"')},

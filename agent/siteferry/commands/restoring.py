@@ -1,4 +1,4 @@
-"""`siteferry restore`: the way back."""
+"""`siteferry restore`, `history` and `undo`: the way back."""
 # ruff: noqa: T201 - printing is what it is for
 
 import argparse
@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,14 +14,18 @@ from siteferry.app import open_to_restore
 from siteferry.clock import HostClock
 from siteferry.config import Config, load_config
 from siteferry.errors import Exit, UsageError
+from siteferry.names import printable
 from siteferry.plan_report import human_size
 from siteferry.report import PlainReporter
 from siteferry.restore.carry import RestoreSummary
+from siteferry.restore.history import History
 from siteferry.restore.plan import RestorePlan
 from siteferry.restore.report import Document, Lines, print_plan, problems
 from siteferry.restore.restore import Asked, Restorer, Source
 from siteferry.restore.scope import Scope, scope_of
-from siteferry.restore.times import time_asked
+from siteferry.restore.times import shown, time_asked
+from siteferry.restore.undo import Undo
+from siteferry.runs import CHANGED, DELETED, NEW, TOUCHED, Run, RunRecord
 
 
 def restore(options: argparse.Namespace) -> int:
@@ -44,6 +49,96 @@ def restore(options: argparse.Namespace) -> int:
             print_plan(plan, as_json=options.json)
             return exit_of(plan, RestoreSummary())
         return carry_out(restorer, plan, asked.destination, options)
+
+
+def undo(options: argparse.Namespace) -> int:
+    """Take back what a run published, or all since a time: in the tree, for the next sync to publish."""
+    config = _config(options)
+    if (options.run is None) == (options.since is None):
+        raise UsageError("undo what?", "give a run's number (`siteferry history` lists them), or --since TIME")
+    since = time_asked(options.since, "--since", time.time()) if options.since else None
+    scope = scope_below(options.path, config.root)
+    with (
+        open_to_restore(config, PlainReporter(sys.stderr), HostClock.until_signalled()) as restorer,
+        RunRecord(config.state_dir) as record,
+        RestorePlan() as plan,
+    ):
+        planner = Undo(restorer, record)
+        if since is None:
+            planner.plan_run(options.run, scope, plan)
+        else:
+            planner.plan_since(since, scope, plan)
+        if not options.yes:
+            print_plan(plan, as_json=options.json)
+        if plan.totals.empty:
+            return exit_of(plan, RestoreSummary())
+        if not (options.yes or _agreed(options)):
+            return int(Exit.DONE)
+        code = carry_out(restorer, plan, config.root, options)
+    if not options.json:
+        print("the next sync publishes it; `siteferry undo` of that run takes it back")
+    return code
+
+
+def history(options: argparse.Namespace) -> int:
+    """Show what changed when: the runs of this host, or the versions of a file or directory."""
+    config = load_config(options.config)
+    since = time_asked(options.since, "--since", time.time()) if options.since else 0.0
+    with RunRecord(config.state_dir) as record:
+        if options.run is not None:
+            return _print_run(record, options)
+        if options.path is None:
+            return _print_runs([run for run in record.runs(options.limit) if run.opened >= since], options)
+        scope = scope_below(options.path, config.root)
+        with open_to_restore(config, PlainReporter(sys.stderr), HostClock.until_signalled()) as restorer:
+            found = History(restorer.archive, restorer.parts.naming, record).events(scope, since, options.limit)
+    rows = [{**asdict(event), "path": printable(event.path)} for event in found]
+    if options.json:
+        print(json.dumps({"events": rows}))
+        return int(Exit.DONE)
+    for event in found:
+        details = [human_size(event.size)] if event.size is not None else []
+        details += [f"run {event.run}"] if event.run is not None else []
+        print(f"{shown(event.at)}  {event.what:8} {printable(event.path)} ({', '.join(details)})".removesuffix(" ()"))
+    if not found:
+        print("nothing changed there, as far as versions are kept")
+    return int(Exit.DONE)
+
+
+def _print_runs(runs: Sequence[Run], options: argparse.Namespace) -> int:
+    if options.json:
+        print(json.dumps({"runs": [asdict(run) for run in runs]}))
+        return int(Exit.DONE)
+    for run in runs:
+        counts = [f"{count:,} {what}" for what in (NEW, CHANGED, DELETED, TOUCHED) if (count := getattr(run, what))]
+        cut = "" if run.closed is not None else "  CUT SHORT"
+        print(f"run {run.number:<6} {shown(run.opened)}  {', '.join(counts) or 'directories only'}{cut}")
+    if not runs:
+        print("this host has no record of runs; `siteferry history PATH` asks the bucket")
+    return int(Exit.DONE)
+
+
+def _print_run(record: RunRecord, options: argparse.Namespace) -> int:
+    run = record.run(options.run)
+    if run is None:
+        raise UsageError(f"this host has no record of run {options.run}", "`siteferry history` lists those it has")
+    changes = [{"path": printable(path), "what": what} for path, what in record.changes(run.number)]
+    if options.json:
+        print(json.dumps({"run": asdict(run), "changes": changes}))
+        return int(Exit.DONE)
+    _print_runs([run], options)
+    for change in changes:
+        print(f"{change['what']:8} {change['path']}")
+    return int(Exit.DONE)
+
+
+def _agreed(options: argparse.Namespace) -> bool:
+    if options.json:
+        return False
+    if not sys.stdin.isatty():
+        print("nothing was done: look at the plan, then add --yes")
+        return False
+    return input("do this in the tree? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def carry_out(restorer: Restorer, plan: RestorePlan, destination: Path, options: argparse.Namespace) -> int:

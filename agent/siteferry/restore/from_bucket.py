@@ -45,6 +45,12 @@ class BucketReader:
         by_key = groupby(self.archive.versions(self._prefix), key=lambda version: version.key)
         self._take(tree, (found for _, versions in by_key if (found := _at(moment, list(versions)))))
 
+    def changed_twice(self, after: float, until: float) -> set[str]:
+        """Give the keys that changed more than once between two times, so that what each change was cannot be told."""
+        first, last = datetime.fromtimestamp(after, UTC), datetime.fromtimestamp(until, UTC)
+        by_key = groupby(self.archive.versions(self._prefix), key=lambda version: version.key)
+        return {key for key, versions in by_key if sum(first < one.modified <= last for one in versions) > 1}
+
     @property
     def _prefix(self) -> str:
         return self.naming.directory_key(self.scope.top) if self.scope.top else self.naming.prefix

@@ -11,7 +11,7 @@ from siteferry.ports import Archive
 from siteferry.report import Reporter
 from siteferry.restore.carry import Carrier, RestoreSummary
 from siteferry.restore.destination import Destination
-from siteferry.restore.from_bucket import BucketReader
+from siteferry.restore.from_bucket import BucketReader, Problem
 from siteferry.restore.from_index import take_from_index
 from siteferry.restore.plan import RestorePlan
 from siteferry.restore.planner import Planner, Rules, apply_brake
@@ -58,6 +58,11 @@ class Restorer:
         rules = Update(self.archive, naming, asked.compare, asked.delete)
         with WantedTree() as wanted:
             self.find(asked.source, asked.scope, wanted, plan)
+            if asked.scope.top and not wanted.count() and not wanted.is_directory(asked.scope.top):
+                raise UsageError(
+                    f"the site has nothing at --path {asked.scope.top.decode('utf-8', 'backslashreplace')}",
+                    "name a file or directory relative to the site's root, as it is called on the FTP host",
+                )
             self.compare(wanted, asked.destination, rules, asked.scope, plan)
             apply_brake(plan, p.config.brake, wanted.count(), asked.approved)
 
@@ -69,7 +74,7 @@ class Restorer:
             def problem(key: str, reason: str) -> None:
                 plan.add_problem(key.encode(), reason)
 
-            reader = BucketReader(self.archive, p.services.executor, p.naming, scope, problem)
+            reader = self.reader(scope, problem)
             if source.as_of is None:
                 reader.take(wanted)
             else:
@@ -79,11 +84,10 @@ class Restorer:
             load_index(p)
             take_from_index(p.cache, p.naming, scope, wanted)
         p.reporter.note(f"the site has {wanted.count():,} files" + (" there" if scope.top else ""))
-        if scope.top and not wanted.count() and not wanted.is_directory(scope.top):
-            raise UsageError(
-                f"the site has nothing at --path {scope.top.decode('utf-8', 'backslashreplace')}",
-                "name a file or directory relative to the site's root, as it is called on the FTP host",
-            )
+
+    def reader(self, scope: Scope, problem: Problem) -> BucketReader:
+        """Give what reads the bucket."""
+        return BucketReader(self.archive, self.parts.services.executor, self.parts.naming, scope, problem)
 
     def compare(self, wanted: WantedTree, destination: Path, rules: Rules, scope: Scope, plan: RestorePlan) -> None:
         """Compare a destination with it; one that is not there is as if it were empty."""

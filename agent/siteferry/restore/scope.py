@@ -12,8 +12,18 @@ class Scope:
 
     top: bytes = b""
     """A file or a directory, relative to the root; b"": everything."""
-    only: frozenset[bytes] | None = field(default=None)
+    only: frozenset[bytes] | None = None
     """The files that are meant; None: all."""
+    _directories: frozenset[bytes] = field(init=False, repr=False, compare=False, default=frozenset())
+
+    def __post_init__(self) -> None:
+        found: set[bytes] = set()
+        for path in self.only or ():
+            directory = path.rpartition(b"/")[0]
+            while directory not in found:
+                found.add(directory)
+                directory = directory.rpartition(b"/")[0]
+        object.__setattr__(self, "_directories", frozenset(found))
 
     def has(self, path: bytes) -> bool:
         """Tell whether a file is meant."""
@@ -25,7 +35,8 @@ class Scope:
 
     def leads_to(self, path: bytes) -> bool:
         """Tell whether a directory may have something in it that is meant."""
-        return self._is_within(path) or self.top.startswith(path + b"/")
+        leads = self._is_within(path) or self.top.startswith(path + b"/")
+        return leads and (self.only is None or path in self._directories)
 
     def _is_within(self, path: bytes) -> bool:
         return not self.top or path == self.top or path.startswith(self.top + b"/")

@@ -71,6 +71,11 @@ class WantedTree:
         query = f"SELECT {_COLUMNS} FROM file WHERE directory = ?"  # noqa: S608
         return {row[1]: _wanted(row) for row in self._db.execute(query, (directory,))}
 
+    def file(self, path: bytes) -> Wanted | None:
+        """Give one file, or None."""
+        directory, _, name = path.rpartition(b"/")
+        return self.files(directory).get(name)
+
     def subdirectories(self, directory: bytes) -> list[bytes]:
         """Give the names of a directory's subdirectories, sorted."""
         query = "SELECT name FROM directory WHERE parent = ? ORDER BY name"

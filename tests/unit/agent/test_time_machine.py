@@ -1,0 +1,338 @@
+"""The time machine: as of a time, history, undo."""
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from siteferry.errors import UsageError
+from siteferry.report import PlainReporter, Summary
+from siteferry.restore.history import History
+from siteferry.restore.plan import RestorePlan
+from siteferry.restore.report import Document
+from siteferry.restore.restore import Asked, Restorer, Source
+from siteferry.restore.scope import Scope
+from siteferry.restore.times import check_kept, time_asked
+from siteferry.restore.undo import UNPUBLISHED, UNTOLD, Undo
+from siteferry.runs import CHANGED, DELETED, NEW, TOUCHED, RunRecord, RunRecorder
+from tests.unit.agent.archive import MemoryArchive, Restored, restore
+from tests.unit.agent.fakes import DAY, Crash, World
+from tests.unit.agent.test_restore import tree_of, write
+
+NAMES = [
+    b"a.html",
+    b"b.css",
+    b"caf\xe9.txt",
+    b"index.html",
+    b"sub",
+    b"sub/x.html",
+    b"sub/deep/y",
+    b"docs/z.html",
+    b"docs",
+]
+
+
+def sync(world: World) -> Summary:
+    """Make a run that is recorded, and have the Lambdas do their work."""
+    world.config.state_dir.mkdir(exist_ok=True)
+    recorder = RunRecorder(PlainReporter(world.out), world.config.state_dir, world.clock, 90)
+    with recorder, world.agent(recorder) as site:
+        summary = site.sync()
+    world.handle()
+    return summary
+
+
+def bytes_of(root: Path) -> dict[bytes, bytes | None]:
+    """Give all that is beneath a directory, without times."""
+    return {path: entry and entry[0] for path, entry in tree_of(root).items()}
+
+
+def edit(root: Path, choose: random.Random) -> None:
+    """Change something, in a way that FTP users do."""
+    path = Path(os.fsdecode(os.path.join(os.fsencode(root), choose.choice(NAMES))))
+    kind = choose.randrange(6)
+    if kind == 0 and path.is_dir():
+        shutil.rmtree(path)
+    elif kind == 1 and path.is_file():
+        path.unlink()
+    elif kind == 2 and path.is_file():
+        path.unlink()
+        path.mkdir()
+    elif kind == 3 and path.is_file():
+        path.touch()
+    elif not path.is_dir() and not any(parent.is_file() for parent in path.parents):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(choose.randbytes(choose.randrange(9)))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_each_midnight_of_ten_days_comes_back(world: World, tmp_path: Path, seed: int) -> None:
+    """As of each midnight the tree is what was published then, name for name and byte for byte."""
+    choose, midnights = random.Random(seed), []
+    write(world.root, b"always.html", b"an empty root would hold deletes")
+    world.clock.time = DAY * (world.clock.time // DAY + 1)
+    for _ in range(10):
+        for _ in range(choose.randrange(1, 5)):
+            world.clock.time += choose.randrange(60, 5 * 3600)
+            for _ in range(choose.randrange(4)):
+                edit(world.root, choose)
+            world.settle()
+        world.clock.time = DAY * (world.clock.time // DAY + 1)
+        midnights.append((world.clock.time, bytes_of(world.root)))
+        world.clock.time += 1
+    assert len({tuple(sorted(tree)) for _, tree in midnights}) > 1
+    for n, (midnight, tree) in enumerate(midnights):
+        dest = tmp_path / f"day-{n}"
+        found = restore(world, Asked(dest, Source(as_of=midnight), Scope()))
+        assert (found.failures, found.left) == ({}, {})
+        assert bytes_of(dest) == tree, n
+
+
+def test_mtimes_of_earlier_versions_come_back(world: World, tmp_path: Path) -> None:
+    """They are those with which each version was uploaded, to the nanosecond."""
+    write(world.root, b"a.html", b"one", 10**18 + 1)
+    world.settle()
+    then = world.clock.time
+    world.clock.time += DAY
+    write(world.root, b"a.html", b"two", 10**18 + 2)
+    world.settle()
+    restore(world, Asked(tmp_path / "then", Source(as_of=then), Scope()))
+    assert tree_of(tmp_path / "then") == {b"a.html": (b"one", 10**18 + 1)}
+
+
+# ---- undo
+
+
+class Undoer:
+    """A site of three files, and its undos."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        for name in (b"a.html", b"docs/b.html", b"docs/c.html"):
+            write(world.root, name, b"first " + name)
+        self.run(lambda: None)
+
+    def run(self, change: Callable[[], None]) -> int:
+        """Change something, and publish it in a run a minute later; gives its number."""
+        self.world.clock.time += 60
+        change()
+        summary = sync(self.world)
+        assert summary.run is not None
+        self.world.clock.time += 60
+        return summary.run
+
+    def undo(self, run: int | None = None, since: float | None = None, top: bytes = b"") -> Restored:
+        """Undo a run, or all since a time."""
+        world, document = self.world, Document()
+        archive = MemoryArchive(world.objects, world.faults)
+        with world.agent() as site, RestorePlan() as plan, RunRecord(world.config.state_dir) as record:
+            undo = Undo(Restorer(site.parts, archive), record)
+            if run is not None:
+                undo.plan_run(run, Scope(top), plan)
+            else:
+                assert since is not None
+                undo.plan_since(since, Scope(top), plan)
+            summary = undo.restorer.carry_out(plan, world.root, document)
+            failures = {failure["path"]: failure["reason"] for failure in document.failures}
+            return Restored(plan, summary, failures, archive.gets)
+
+
+@pytest.fixture
+def undoer(world: World) -> Undoer:
+    """Such a site, published."""
+    return Undoer(world)
+
+
+def vandalise(root: Path) -> None:
+    """Do what a mirror tool does that was given the wrong directory."""
+    (root / "a.html").unlink()
+    write(root, b"docs/b.html", b"vandalised")
+    write(root, b"docs/new/d.html", b"new")
+
+
+def test_an_undone_run_leaves_the_tree_as_before_it(undoer: Undoer) -> None:
+    """What it deleted is back, what it changed is as it was, what it added is gone; the next sync publishes that."""
+    root = undoer.world.root
+    before = tree_of(root)
+    run = undoer.run(lambda: vandalise(root))
+    after = bytes_of(root)
+    found = undoer.undo(run)
+    assert (found.left, found.failures) == ({}, {})
+    assert tree_of(root) == before | {b"docs/new": None}
+    (root / "docs/new").rmdir()
+    second = undoer.run(lambda: None)
+    undoer.world.check()
+    undoer.undo(second)
+    assert bytes_of(root) == after
+
+
+def test_undoing_since_a_time_takes_back_all_later_runs(undoer: Undoer) -> None:
+    """Several runs' changes go at once; directories that are empty by it, too."""
+    root, then = undoer.world.root, undoer.world.clock.time
+    before = tree_of(root)
+    undoer.run(lambda: vandalise(root))
+    undoer.run(lambda: write(root, b"docs/b.html", b"vandalised twice"))
+    found = undoer.undo(since=then)
+    assert (found.left, found.failures) == ({}, {})
+    assert tree_of(root) == before
+
+
+def test_only_a_part_is_undone_on_request(undoer: Undoer) -> None:
+    """What lies elsewhere stays as it is."""
+    root = undoer.world.root
+    run = undoer.run(lambda: vandalise(root))
+    undoer.undo(run, top=b"docs")
+    assert not (root / "a.html").exists()
+    assert (root / "docs/b.html").read_bytes() == b"first docs/b.html"
+
+
+def test_what_is_not_published_is_never_undone(undoer: Undoer) -> None:
+    """A file that changed since the last sync, and a new one, are nowhere else: they stay, and are told."""
+    root, then = undoer.world.root, undoer.world.clock.time
+    run = undoer.run(lambda: vandalise(root))
+    write(root, b"docs/b.html", b"repaired by hand")
+    write(root, b"docs/new/e.html", b"just uploaded")
+    write(root, b".htaccess", b"never published")
+    assert undoer.undo(run).left == {b"docs/b.html": UNPUBLISHED}
+    assert undoer.undo(since=then).left == {b"docs/b.html": UNPUBLISHED, b"docs/new/e.html": UNPUBLISHED}
+    assert (root / "docs/b.html").read_bytes() == b"repaired by hand"
+    assert (root / "docs/new/e.html").read_bytes() == b"just uploaded"
+    assert (root / "a.html").read_bytes() == b"first a.html"
+    assert (root / ".htaccess").exists()
+
+
+def test_what_a_later_run_changed_again_stays(undoer: Undoer) -> None:
+    """An undo of one run takes back nothing of another."""
+    root = undoer.world.root
+    run = undoer.run(lambda: vandalise(root))
+    later = undoer.run(lambda: write(root, b"docs/b.html", b"mended"))
+    found = undoer.undo(run)
+    assert f"run {later} changed it again" in found.left[b"docs/b.html"]
+    assert (root / "docs/b.html").read_bytes() == b"mended"
+    assert (root / "a.html").exists()
+
+
+def test_changes_too_close_to_be_told_apart_stay(undoer: Undoer) -> None:
+    """S3 tells whole seconds: of two runs within one, which put what is not guessed."""
+    root, world = undoer.world.root, undoer.world
+    undoer.run(lambda: write(root, b"a.html", b"second"))
+    world.clock.time = round(world.clock.time)
+    write(root, b"a.html", b"third")
+    sync(world)
+    world.clock.time += 0.25
+    write(root, b"a.html", b"fourth")
+    write(root, b"docs/b.html", b"fourth")
+    last = sync(world).run
+    found = undoer.undo(last)
+    assert found.left == {b"a.html": UNTOLD}
+    assert set(found.steps) == {b"docs/b.html"}
+    assert (root / "a.html").read_bytes() == b"fourth"
+    assert (root / "docs/b.html").read_bytes() == b"first docs/b.html"
+
+
+def test_a_run_without_a_whole_record_is_refused(undoer: Undoer) -> None:
+    """An undo that would forget some of it is none; the error says which way there is."""
+    with pytest.raises(UsageError, match="no record of run 99"):
+        undoer.undo(99)
+    write(undoer.world.root, b"a.html", b"again")
+    undoer.world.faults.revive()
+    undoer.world.faults.before = _dies_at("send")
+    with pytest.raises(Crash):
+        sync(undoer.world)
+    undoer.world.faults.revive()
+    undoer.world.faults.before = lambda _: None
+    with pytest.raises(UsageError, match="run 2 was cut short") as caught:
+        undoer.undo(2)
+    assert "--since" in caught.value.remedy
+
+
+def _dies_at(request: str) -> Callable[[str], None]:
+    def die(name: str) -> None:
+        if name == request:
+            raise Crash(name)
+
+    return die
+
+
+# ---- records and history
+
+
+def test_a_run_is_recorded_with_what_it_did(undoer: Undoer) -> None:
+    """New, changed, deleted and touched files, by run."""
+    root = undoer.world.root
+    run = undoer.run(lambda: (vandalise(root), os.utime(root / "docs/c.html")))  # type: ignore[func-returns-value, arg-type]
+    with RunRecord(undoer.world.config.state_dir) as record:
+        assert dict(record.changes(run)) == {
+            b"a.html": DELETED, b"docs/b.html": CHANGED, b"docs/new/d.html": NEW, b"docs/c.html": TOUCHED,
+        }  # fmt: skip
+        newest, first = record.runs(10)
+    assert (newest.number, newest.new, newest.changed, newest.deleted, newest.touched) == (run, 1, 1, 1, 1)
+    assert (first.number, first.new) == (1, 3)
+    assert newest.opened >= (first.closed or 0)
+
+
+def test_records_are_forgotten_with_the_versions(undoer: Undoer) -> None:
+    """What can no longer be undone is not listed, and an index that began anew takes the numbers over."""
+    undoer.world.clock.time += 91 * DAY
+    run = undoer.run(lambda: write(undoer.world.root, b"a.html", b"much later"))
+    with RunRecord(undoer.world.config.state_dir) as record:
+        assert [found.number for found in record.runs(10)] == [run]
+        assert list(record.changes(1)) == []
+
+
+def test_a_record_that_cannot_be_written_stops_no_run(world: World) -> None:
+    """The record is for people; what is published does not depend on it."""
+    world.config.state_dir.mkdir()
+    (world.config.state_dir / "runs.sqlite").write_bytes(b"this is no database, " * 100)
+    write(world.root, b"a.html", b"1")
+    assert sync(world).run == 1
+    world.check()
+
+
+def test_history_tells_what_became_of_a_file(undoer: Undoer) -> None:
+    """Every version that was live, newest first, with its run; pages and duplicates are nobody's changes."""
+    root = undoer.world.root
+    undoer.run(lambda: write(root, b"docs/b.html", b"second"))
+    undoer.run((root / "docs/b.html").unlink)
+    undoer.run(lambda: write(root, b"docs/b.html", b"third!"))
+    with undoer.world.agent() as site, RunRecord(undoer.world.config.state_dir) as record:
+        history = History(MemoryArchive(undoer.world.objects, undoer.world.faults), site.parts.naming, record)
+        found = history.events(Scope(b"docs/b.html"), 0.0, 10)
+        everything = history.events(Scope(), 0.0, 100)
+    assert [(event.what, event.size, event.run) for event in found] == [
+        (NEW, 6, 4), (DELETED, None, 3), (CHANGED, 6, 2), (NEW, 17, 1),
+    ]  # fmt: skip
+    assert {event.path for event in everything} == {b"a.html", b"docs/b.html", b"docs/c.html"}
+
+
+# ---- times
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("2h", 1_000_000 - 7200), ("1d", 1_000_000 - 86_400), ("1970-01-05T00:00:00Z", 345_600),
+    ("1970-01-05T01:00:00+01:00", 345_600),
+])  # fmt: skip
+def test_times_are_named_as_people_do(text: str, expected: float) -> None:
+    """By date and time, or by how long ago."""
+    assert time_asked(text, "--since", 1_000_000) == expected
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "12", "1970-02-01T00:00:00Z"])
+def test_what_is_no_time_past_is_refused(text: str) -> None:
+    """The error names the option."""
+    with pytest.raises(UsageError, match="--since"):
+        time_asked(text, "--since", 1_000_000)
+
+
+def test_a_time_before_all_versions_is_refused(world: World, tmp_path: Path) -> None:
+    """What was replaced then may be gone for good; a partial tree would pass for the whole."""
+    write(world.root, b"a.html", b"1")
+    world.settle()
+    world.descriptor = replace(world.descriptor, retention_days=30)
+    with pytest.raises(UsageError, match="longer ago than what was replaced is kept \\(30 days"):
+        restore(world, Asked(tmp_path / "dest", Source(as_of=world.clock.time - 31 * DAY), Scope()))
+    check_kept(world.clock.time - 29 * DAY, world.clock.time, 30)
