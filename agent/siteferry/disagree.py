@@ -123,6 +123,11 @@ class Disagreements:
         """Give the strays of whose keys nothing was heard."""
         return (key for key, _ in self._rows("stray", "AND NOT chosen"))
 
+    def left(self) -> Iterator[str]:
+        """Give what the index lists and the bucket has otherwise, and the strays of which something was heard."""
+        yield from (key for key, _ in self._rows("suspect"))
+        yield from (key for key, _ in self._rows("stray", "AND chosen"))
+
     def strays(self) -> Iterator[tuple[str, str]]:
         """Give what is in the bucket, but neither in the index nor made by a Lambda, with why."""
         return self._rows("stray")

@@ -4,6 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Final
 
+from siteferry.accept import accept
 from siteferry.adopt import Adoption
 from siteferry.audit import AuditTotals, audit_scope, findings, look_again, totals
 from siteferry.cache import Version
@@ -18,6 +19,7 @@ from siteferry.parts import Parts
 from siteferry.plan import BUCKET_DIFFERS, Plan
 from siteferry.plan_report import print_plan
 from siteferry.report import Summary
+from siteferry.run import Effects
 from siteferry_contract.keys import join
 
 FIRST_RUN: Final = 1
@@ -135,6 +137,8 @@ class Mender:
             p.reporter.planned(plan.totals)
             effects = self.carrier.begin(tree, plan, comparison, summary, extra, found.resolve)
             effects.carry_out(plan)
+            if head.open is not None and not (effects.unknown or summary.stopped):
+                self._accept(effects, found)
             summary.left = left = found.count()
             if left:
                 stays = ": the run stays open" if head.open is not None else ""
@@ -149,6 +153,19 @@ class Mender:
                     self._jobs_again(outbox, head.open)
             self.carrier.end(effects, comparison, summary, closed=closed, derived=through, adopted=bool(adoption))
         return summary
+
+    def _accept(self, effects: Effects, found: Disagreements) -> None:
+        """Have the index take what could not be put again as the bucket has it, so that the run can be closed."""
+        p = self.parts
+        accepted = accept(effects.work, p.services, found.left(), p.services.clock.now())
+        # Their files are to be compared again, and they may have been put under other header rules.
+        effects.unfinished.update(directory for directory, _ in accepted)
+        effects.owed |= accepted
+        if accepted:
+            p.reporter.note(
+                f"{len(accepted)} files that an unfinished run put cannot be put again now: the index takes them as the"
+                " bucket has them"
+            )
 
     def _extra(self, head: Head, found: Disagreements, adoption: Adoption | None) -> Extra:
         headers = self.look.changed_headers(head)

@@ -42,6 +42,11 @@ class Effects:
         self.unknown = False
         """Some outcome could not be settled: the head must stay open."""
 
+    @property
+    def work(self) -> Work:
+        """What it works with."""
+        return self._w
+
     def carry_out(self, plan: Plan) -> None:
         """Make every change; raises SiteferryError, and then the head stays open."""
         w = self._w
