@@ -138,7 +138,7 @@ class Mender:
             effects = self.carrier.begin(tree, plan, comparison, summary, extra, found.resolve)
             effects.carry_out(plan)
             if head.open is not None and not (effects.unknown or summary.stopped):
-                self._accept(effects, found)
+                self._accept(effects, found, summary)
             summary.left = left = found.count()
             if left:
                 stays = ": the run stays open" if head.open is not None else ""
@@ -154,13 +154,14 @@ class Mender:
             self.carrier.end(effects, comparison, summary, closed=closed, derived=through, adopted=bool(adoption))
         return summary
 
-    def _accept(self, effects: Effects, found: Disagreements) -> None:
+    def _accept(self, effects: Effects, found: Disagreements, summary: Summary) -> None:
         """Have the index take what could not be put again as the bucket has it, so that the run can be closed."""
         p = self.parts
         accepted = accept(effects.work, p.services, found.left(), p.services.clock.now())
         # Their files are to be compared again, and they may have been put under other header rules.
         effects.unfinished.update(directory for directory, _ in accepted)
         effects.owed |= accepted
+        summary.adopted += len(accepted)
         if accepted:
             p.reporter.note(
                 f"{len(accepted)} files that an unfinished run put cannot be put again now: the index takes them as the"

@@ -128,6 +128,26 @@ def _crash_before_the_commit(names: _Names, rng: random.Random) -> Family:
     return Family(rng.choice((after, new)), (steer,))
 
 
+def _entered_over_a_late_mark(names: _Names, _: random.Random) -> Family:
+    """A file that is back is put, and not committed; a recovery enters it, because it is being written once more.
+
+    Before that commit an old delete is done.
+    """
+    steers = (
+        names.late_mark(rf"is held at committing .*\b{names.name}"),
+        Steer(AGENT, rf"^committing .*\b{names.name}", "crash", after=(names.has_put(1),)),
+        Steer(
+            AGENT,
+            rf"^committing .*\b{names.name}",
+            "hold",
+            (f"^delete handler .*has done delete .*{names.key}",),
+            after=(names.has_put(1), "recovering"),
+            seconds=14.0,
+        ),
+    )
+    return Family((*names.republished(), names.edit("write", 1, "recovering")), steers, {"settle": 5.0})
+
+
 def _crash_before_the_jobs(names: _Names, _: random.Random) -> Family:
     """The agent dies between a commit and its jobs, and somebody has what was there before in the cache."""
     cue = f"has put {names.key} {BODIES[0]!r}"
@@ -285,6 +305,7 @@ FAMILIES: Final[Mapping[str, tuple[Callable[[_Names, random.Random], Family], tu
     "deleted before the check": (_deleted_before_the_check, FILES),
     "unknown PUT": (_unknown_put, FILES),
     "crash before the commit": (_crash_before_the_commit, FILES),
+    "entered over a late mark": (_entered_over_a_late_mark, FILES),
     "crash before the jobs": (_crash_before_the_jobs, FILES),
     "visit before the effect": (_visit_before_the_effect, FILES),
     "crash before the invalidation": (_crash_before_the_invalidation, FILES),

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
+import siteferry.accept
 import siteferry.disagree
 import siteferry.publish
 from siteferry.disagree import Disagreements
@@ -16,6 +17,7 @@ from siteferry.outbox import Outbox
 from siteferry.publish import Publisher
 from siteferry.report import Summary
 from siteferry.run import Effects
+from siteferry.work import Work
 from tests.simulation.mutations.patches import Patches
 
 
@@ -107,6 +109,18 @@ def recover_gone() -> Patches:
             real(self, table, key, why)
 
     return [patch.object(Disagreements, "_add", add)]
+
+
+def recover_check() -> Patches:
+    """What a recovery enters as it is in the bucket is not read back."""
+    real = siteferry.accept._enter
+
+    def enter(work: Work, *arguments: Any) -> list[str]:
+        for key in real(work, *arguments):
+            work.agreed(key)
+        return []
+
+    return [patch.object(siteferry.accept, "_enter", enter)]
 
 
 def recover_jobs() -> Patches:

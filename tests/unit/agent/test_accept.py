@@ -154,7 +154,7 @@ def test_a_run_is_closed_over_a_file_that_cannot_be_put(case: Case, why: str, ha
     world.visit_everything()
     case.begin(why)
 
-    world.sync()
+    assert world.sync().adopted == 1
     assert is_closed(world)
     entry = world.index.files()[KEY]
     stored = world.objects.current[KEY]
