@@ -63,7 +63,7 @@ docs: $(UV) ## Write docs/reference from the code, and build the docs site: .cac
 bench: $(UV) ## Measure siteferry beside its peers (hours), and write docs/benchmarks.md
 	$(UV) run --frozen python -m tests.bench all --files 100000 --peers rclone,s5cmd,awscli,s3cmd
 	$(UV) run --frozen python -m tests.bench first nochange changed daemon one --files 1000000 --peers rclone
-	$(UV) run --frozen python -m tests.bench nochange --files 10000 --peers rclone,s5cmd,awscli,s3cmd
+	$(UV) run --frozen python -m tests.bench nochange restore again --files 10000 --peers rclone,s5cmd,awscli,s3cmd
 	$(UV) run --frozen python -m tests.bench nochange --files 1000000 --copies 3
 	$(UV) run --frozen python -m tests.bench render
 

@@ -1,9 +1,10 @@
 """`python -m tests.bench CASE … --files N`: what siteferry and its peers take, side by side on one tree and one server.
 
 Cases: first (the bucket is empty), nochange, changed (1 %), daemon (a cycle of `siteferry run` without a change), one
-(one file changed beside a running daemon), hinted (the same, and the FTP server's log says so), renamed (a directory
-with all files, what the Lambdas do included); `all` is all of them; `render` writes docs/benchmarks.md from what was
-saved; `cover` compares invalidations, in docs/invalidation.md; `cost` computes docs/cost.md.
+(one file changed beside a running daemon), hinted (the same, and the FTP server's log says so), restore (into an empty
+directory), again (the same, nothing differs), renamed (a directory with all files, what the Lambdas do included); `all`
+is all of them; `render` writes docs/benchmarks.md from what was saved; `cover` compares invalidations, in
+docs/invalidation.md; `cost` computes docs/cost.md.
 """
 # ruff: noqa: T201 - printing is what it is for
 

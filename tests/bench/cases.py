@@ -1,12 +1,13 @@
 """The cases: what is done, round by round, with all tools in turn on the same tree and server."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from tests.bench.daemon import hinted, idle, one_file
 from tests.bench.handlers import renamed
+from tests.bench.restoring import again, from_nothing
 from tests.bench.tree import edit_tree
-from tests.bench.workbench import LIMIT, LIMIT_TWO, Rows, Tool, Workbench
+from tests.bench.workbench import LIMIT, LIMIT_TWO, Rows, Workbench, in_turn
 
 CHANGED_PART: Final = 0.01
 
@@ -53,12 +54,6 @@ def first(bench: Workbench, rounds: int) -> Rows:
     return rows
 
 
-def in_turn(tools: Sequence[Tool], turn: int) -> list[Tool]:
-    """Let another tool begin each round: what the one before leaves in caches is not always the same one's gain."""
-    begin = turn % len(tools)
-    return [*tools[begin:], *tools[:begin]]
-
-
 CASES: Final[Mapping[str, Callable[[Workbench, int], Rows]]] = {
     "first": first,
     "nochange": no_change,
@@ -66,5 +61,7 @@ CASES: Final[Mapping[str, Callable[[Workbench, int], Rows]]] = {
     "daemon": idle,
     "one": one_file,
     "hinted": hinted,
+    "restore": from_nothing,
+    "again": again,
     "renamed": renamed,
 }

@@ -44,6 +44,9 @@ class Goal:
         return f"{word}: {self.text}: {self.value:.3g}{self.unit}, at most {self.most:.3g}{self.unit}"
 
 
+_OF_THE_INDEX: Final = frozenset({"ssm.GetParameter", "dynamodb.GetItem", "dynamodb.Scan"})
+
+
 def judge(result: Result) -> list[Goal]:
     """Judge the goals that a result can tell about; one that needs a peer that did not run is left out."""
     return list(_JUDGES[result.case](result))
@@ -134,6 +137,20 @@ def _renamed(result: Result) -> Iterator[Goal]:
     yield Goal("renamed: the longest batch, of its Lambda's time-out", longest, 0.5)
 
 
+def _restore(result: Result) -> Iterator[Goal]:
+    peers = [name for name in result.rows if not name.startswith(SITE)]
+    if peers:
+        best = min(peers, key=lambda name: result.median(name, "cpu"))
+        yield Goal(f"restore: CPU, of the best peer's ({best})", _ratio(result, "cpu", best), 1 / 2, " times")
+    gets = result.requests(SITE).get("s3.GetObject", 0) / result.files
+    yield Goal("restore: GETs a file", gets, 1.01)  # earlier cases add a few files
+    yield Goal("restore: other requests to S3", _others(result, {"s3.GetObject", *_OF_THE_INDEX}), 0)
+
+
+def _again(result: Result) -> Iterator[Goal]:
+    yield Goal("restore, nothing differs: requests beyond those for the index", _others(result, _OF_THE_INDEX), 0)
+
+
 def _others(result: Result, known: "set[str] | frozenset[str]") -> float:
     return sum(count for operation, count in result.requests(SITE).items() if operation not in known)
 
@@ -145,5 +162,7 @@ _JUDGES: Final[Mapping[str, Callable[[Result], Iterator[Goal]]]] = {
     "daemon": _daemon,
     "one": _one,
     "hinted": _hinted,
+    "restore": _restore,
+    "again": _again,
     "renamed": _renamed,
 }

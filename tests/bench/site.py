@@ -58,6 +58,14 @@ class Siteferry:
         quiet = ["--quiet"] if command in ("sync", "run") else []
         return [self._python, "-m", "siteferry", command, *quiet, "--config", str(self.configuration)]
 
+    def restore_command(self, destination: Path, *options: str) -> list[str]:
+        """Give the command line of a restore as on a new host, which has the configuration alone."""
+        configuration = self._folder / "new-host.toml"
+        text = self.configuration.read_text().replace(str(self.state), str(self._folder / "no-state"))
+        configuration.write_text(text)
+        line = [self._python, "-m", "siteferry", "restore", str(destination), "--quiet"]
+        return [*line, "--config", str(configuration), *options]
+
     def version(self) -> str:
         """Give the version that it tells."""
         command = [self._python, "-m", "siteferry", "--version"]

@@ -12,6 +12,8 @@ TITLES: Final = {
     "daemon": "A cycle of the daemon without a change",
     "one": "One file changed, beside a running daemon",
     "hinted": "One file changed, and the FTP server's log says so, an hour before the next cycle",
+    "restore": "Restore into an empty directory",
+    "again": "Restore again, nothing differs",
     "renamed": "A directory renamed, all files in it, to the end of what the Lambdas do about it",
 }
 _HEADER: Final = ("", "CPU s", "of siteferry's", "wall s", "RSS MiB", "PSS MiB", "largest process", "requests")

@@ -1,5 +1,7 @@
 """The benchmark itself, on a small tree: what it counts is right, and what it says can be relied on."""
 
+import re
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from tests.bench.__main__ import run_case
 from tests.bench.goals import SITE, judge
 from tests.bench.handlers import HANDLERS
 from tests.bench.render import render
+from tests.bench.restoring import FROM_BUCKET, verify
 from tests.bench.results import Result, load
 from tests.bench.tree import FILES_PER_DIRECTORY, edit_tree, link_copies, make_tree, walk
 from tests.bench.workbench import Workbench, WrongError, open_workbench
@@ -53,6 +56,38 @@ def test_a_hinted_file_is_published_by_a_look_at_its_directory(bench: Workbench)
     """One line in the FTP server's log brings one PUT and one leaf commit, long before the next cycle."""
     requests = run_case(bench, "hinted", 1).requests(SITE)
     assert requests["s3.PutObject"] == requests["dynamodb.TransactWriteItems"] == 1
+
+
+def test_a_restore_makes_one_get_a_file(bench: Workbench) -> None:
+    """Beside them it reads descriptor and index; without the index it lists the bucket. The tree is compared."""
+    result = run_case(bench, "restore", 1)
+    files = len(list(walk(bench.root)))
+    from_index, from_bucket = result.requests(SITE), result.requests(FROM_BUCKET)
+    assert {name: count for name, count in from_index.items() if name.startswith("s3.")} == {"s3.GetObject": files}
+    assert from_bucket == {"s3.GetObject": files, "s3.ListObjectsV2": 1, "ssm.GetParameter": 1}
+    assert not [goal.line() for goal in judge(result) if not goal.met]
+
+
+def test_a_restore_of_what_is_there_downloads_nothing(bench: Workbench) -> None:
+    """Whatever is compared."""
+    result = run_case(bench, "again", 1)
+    assert list(result.rows) == [SITE, f"{SITE} --compare mtime", f"{SITE} --compare size"]
+    assert all("s3.GetObject" not in result.requests(name) for name in result.rows)
+
+
+def test_a_wrong_file_is_noticed(bench: Workbench, tmp_path: Path) -> None:
+    """A restored tree with another byte, or a file more, fails the case."""
+    shutil.copytree(bench.root, tmp_path / "restored")
+    verify(bench.root, tmp_path / "restored", "one")
+    name = next(name for name, size in walk(bench.root) if size)
+    body = (tmp_path / "restored" / name).read_bytes()
+    (tmp_path / "restored" / name).write_bytes(body[:-1] + bytes([body[-1] ^ 1]))
+    with pytest.raises(WrongError, match=re.escape(name)):
+        verify(bench.root, tmp_path / "restored", "one")
+    (tmp_path / "restored" / name).write_bytes(body)
+    (tmp_path / "restored" / "more").touch()
+    with pytest.raises(WrongError, match="more"):
+        verify(bench.root, tmp_path / "restored", "one")
 
 
 def test_a_renamed_directory_is_followed_to_the_end_of_all_jobs(bench: Workbench) -> None:

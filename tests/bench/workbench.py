@@ -1,12 +1,12 @@
 """One tree, one server, and the tools that are compared on them."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from tests.bench.limit import compile_limit
 from tests.bench.measure import Cost, measure
@@ -17,6 +17,7 @@ from tests.bench.tree import Edits, link_copies, make_tree, manifest, walk
 
 LIMIT: Final = "C, one thread"
 LIMIT_TWO: Final = "C, two threads"
+T = TypeVar("T")
 Rows = dict[str, list[dict[str, Any]]]
 """What each tool took, round by round."""
 
@@ -85,15 +86,21 @@ class Workbench:
 
         `command`: another one of siteferry's than `sync`; `codes`: the exit codes that are no failure.
         """
-        log = self.folder / f"{tool.name}.log"
+        line = self.site.command(*command) if command else tool.command()
+        return self.run_line(tool.name, line, tool.environment, codes)
+
+    def run_line(
+        self, name: str, line: Sequence[str], environment: Mapping[str, str], codes: Sequence[int] = (0,)
+    ) -> dict[str, Any]:
+        """Run a command line once, as `run` does."""
+        log = self.folder / f"{name.split(maxsplit=1)[0]}.log"
         log.unlink(missing_ok=True)
         self.server.reset()
-        line = self.site.command(*command) if command else tool.command()
-        cost = measure(line, environment=tool.environment, log=log)
+        cost = measure(line, environment=environment, log=log)
         counts = self.server.counts()
         if cost.code not in codes or counts.requests["stub.Error"]:
             raise WrongError(
-                f"{tool.name} ended with {cost.code}:\n{log.read_text()[-2000:]}\n{self.server.log.read_text()[-2000:]}"
+                f"{name} ended with {cost.code}:\n{log.read_text()[-2000:]}\n{self.server.log.read_text()[-2000:]}"
             )
         return _row(cost) | {
             "requests": dict(counts.requests),
@@ -143,6 +150,12 @@ class Workbench:
 
 def _row(cost: Cost) -> dict[str, Any]:
     return {name: value for name, value in asdict(cost).items() if name != "code"}
+
+
+def in_turn(tools: Sequence[T], turn: int) -> list[T]:
+    """Let another tool begin each round: what the one before leaves in caches is not always the same one's gain."""
+    begin = turn % len(tools)
+    return [*tools[begin:], *tools[:begin]]
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 import fs from "node:fs";
 import { counts, reset } from "./counts.mjs";
 import { dropTable } from "./dynamodb.mjs";
-import { dropBucket, objectLines, seedObject, sortListings } from "./s3.mjs";
+import { dropBucket, objectLines, seedObject, serveBodies, sortListings } from "./s3.mjs";
 import { dropQueue, setParameter, takeMessages } from "./services.mjs";
 
 export function control(url, body, response) {
@@ -28,6 +28,7 @@ export function control(url, body, response) {
       }
       return "";
     },
+    bodies: () => serveBodies(searchParams.get("folder")),
     take: () => JSON.stringify(takeMessages(searchParams.get("queue"), Number(searchParams.get("most")))),
     objects: () => objectLines(searchParams.get("bucket")),
     parameter: () => setParameter(searchParams.get("name"), body.toString()),

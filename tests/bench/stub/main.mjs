@@ -7,6 +7,7 @@
 // POST /__bench/drop?name=N         a bucket, table or queue is emptied
 // POST /__bench/take?queue=Q&most=N a JSON list of the oldest messages of a queue, which are no longer in it
 // POST /__bench/seed?bucket=B&file=F     objects as F lists them: lines of "size md5 key"
+// POST /__bench/bodies?folder=F     what is read of an object is the file with its key as path below F
 // GET  /__bench/objects?bucket=B    lines of "size md5 key"
 // POST /__bench/parameter?name=N    the body becomes the value of an SSM parameter
 import fs from "node:fs";

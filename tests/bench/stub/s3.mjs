@@ -1,5 +1,7 @@
 // S3 with path-style addresses: bodies are dropped once their MD5 is known; size, ETag, checksum and headers stay.
+// What is read are the files of a folder that the harness names.
 import crypto from "node:crypto";
+import fs from "node:fs";
 import { count } from "./counts.mjs";
 import { list } from "./listing.mjs";
 import { dechunk, escape, KEPT_HEADER, sendXml } from "./wire.mjs";
@@ -7,6 +9,7 @@ import { dechunk, escape, KEPT_HEADER, sendXml } from "./wire.mjs";
 const buckets = new Map();
 const uploads = new Map();
 let uploadNumber = 0;
+let bodies = "";
 
 export function openBucket(name) {
   let bucket = buckets.get(name);
@@ -16,6 +19,11 @@ export function openBucket(name) {
 
 export function dropBucket(name) {
   buckets.delete(name);
+}
+
+export function serveBodies(folder) {
+  bodies = folder;
+  return "";
 }
 
 export function seedObject(bucket, key, size, md5) {
@@ -203,12 +211,23 @@ function look(method, bucket, key, headers, response) {
   const shown = { ...found.headers };
   if (headers["x-amz-checksum-mode"]) shown["x-amz-checksum-type"] = "FULL_OBJECT";
   else for (const header in shown) if (header.startsWith("x-amz-checksum")) delete shown[header];
-  response.writeHead(200, {
+  let body = method === "GET" && bodies ? fs.readFileSync(`${bodies}/${key}`) : null;
+  let status = 200;
+  const range = body && /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? "");
+  if (range && Number(range[1]) < body.length) {
+    status = 206;
+    const last = Math.min(Number(range[2]), body.length - 1);
+    shown["Content-Range"] = `bytes ${range[1]}-${last}/${body.length}`;
+    body = body.subarray(Number(range[1]), last + 1);
+    for (const header in shown) if (header.startsWith("x-amz-checksum")) delete shown[header];
+  }
+  response.writeHead(status, {
     ...shown,
     ETag: `"${found.md5}"`,
     "Last-Modified": new Date(found.modified * 1000).toUTCString(),
-    "Content-Length": method === "HEAD" ? found.size : 0,
+    "Content-Length": method === "HEAD" ? found.size : (body?.length ?? 0),
+    "Accept-Ranges": "bytes",
     "x-amz-version-id": "bench",
   });
-  return response.end();
+  return response.end(body);
 }
