@@ -1,5 +1,6 @@
 """The bucket with its versions, to be read only: obstore for what is in objects, boto3 for the rest."""
 
+import functools
 import re
 from collections.abc import Iterator
 from itertools import groupby
@@ -33,10 +34,15 @@ class S3Archive:
     """Implements `Archive`."""
 
     def __init__(self, session: Session, descriptor: Descriptor, workers: int, request_seconds: float) -> None:
-        self._bucket = descriptor.bucket
-        self._client: Any = session.client("s3", connections=workers)
-        self._client.meta.events.register("before-parse.s3.ListObjectVersions", _keep_order)
+        self._session, self._bucket, self._workers = session, descriptor.bucket, workers
         self._store = open_store(session, descriptor, workers, request_seconds, RETRIES)
+
+    @functools.cached_property
+    def _client(self) -> Any:
+        """Made when it is wanted, which takes a while: a restore from the index does without it."""
+        client: Any = self._session.client("s3", connections=self._workers)
+        client.meta.events.register("before-parse.s3.ListObjectVersions", _keep_order)
+        return client
 
     def list(self, prefix: str) -> Iterator[ListedObject]:
         """List current objects."""

@@ -1,4 +1,8 @@
-"""Carries out a plan of a restore: removes, makes, downloads."""
+"""Carries out a plan of a restore: removes, makes, downloads.
+
+Small files are fetched by many threads and written by one (landing.py); a large one is one worker's from its first byte
+to its name.
+"""
 
 import functools
 import os
@@ -8,25 +12,24 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
 
-from siteferry.errors import FileError, RefusedError, SiteferryError, StoreError, ThrottledError
+from siteferry.errors import FileError, SiteferryError, StoreError
 from siteferry.names import join_path
-from siteferry.ports import Archive, Clock, Executor
-from siteferry.restore.destination import Destination, remove_directory, remove_file, set_time
-from siteferry.restore.evidence import Digest
-from siteferry.restore.from_bucket import mtime_of
+from siteferry.ports import Clock, Executor
+from siteferry.restore.destination import Destination, Place, remove_directory, remove_file, set_time
+from siteferry.restore.fetch import Fetched, Fetcher, GeneratedError
+from siteferry.restore.landing import Landing
 from siteferry.restore.plan import Do, RestorePlan, Step
 from siteferry.restore.report import RestoreReporter
-from siteferry_contract.objects import is_generated
 
-TRIES: Final = 4
-BACK_OFF_SECONDS: Final = 0.5
 IN_SLICE: Final = 8
-"""Small files that one worker downloads one after another: handing each over costs as much as a small download."""
-SMALL_BYTES: Final = 256 * 1024
+"""Small files that one worker fetches one after another: handing each over costs as much as a small download."""
+SLICE_BYTES: Final = 256 * 1024
+SMALL_BYTES: Final = 64 * 1024
 MOST_SLICES: Final = 128
 """Under way at a time; each may hold a directory's descriptor."""
 
-Outcome = Exception | None
+Outcome = Fetched | Exception | None
+"""What came of a step; what is fetched is yet to be written, and otherwise None: it is done."""
 
 
 @dataclass(slots=True)
@@ -45,11 +48,13 @@ class RestoreSummary:
 
 @dataclass(slots=True)
 class _Directory:
-    """An open directory with downloads under way."""
+    """An open directory with work under way."""
 
     path: bytes
-    descriptor: int
-    slices: int = 0
+    place: Place | None
+    """None: it cannot be opened."""
+    uses: int = 0
+    """Slices under way, and files that have no name yet."""
     last: bool = False
     """Nothing more comes."""
 
@@ -66,45 +71,56 @@ class Carrier:
     """Carries out one plan."""
 
     destination: Destination
-    archive: Archive
+    fetcher: Fetcher
     executor: Executor
     clock: Clock
     reporter: RestoreReporter
     stopping: Callable[[], bool]
     workers: int
     summary: RestoreSummary = field(default_factory=RestoreSummary)
+    _landing: Landing = field(init=False)
+    _ending: bool = False
+    """Nothing more comes for any directory."""
+
+    def __post_init__(self) -> None:
+        self._landing = Landing(self.destination, self.clock, self._judge)
 
     def carry_out(self, plan: RestorePlan) -> RestoreSummary:
         """Do everything; a file that fails stops no other. Raises AccessError and what else is beyond one file."""
         self._remove(plan.in_the_way())
         flying: deque[_Slice] = deque()
         try:
-            for directory, steps in self._slices(plan.steps()):
-                work = functools.partial(self._work, directory.descriptor, steps)
-                directory.slices += 1
+            for directory, place, steps in self._slices(plan.steps()):
+                work = functools.partial(self._work, place, steps)
+                directory.uses += 1
                 flying.append(_Slice(directory, steps, self.executor.submit(work)))
                 while len(flying) >= min(2 * self.workers, MOST_SLICES) or (flying and flying[0].outcomes.done()):
                     self._finish(flying.popleft())
             while flying:
                 self._finish(flying.popleft())
+            self._landing.finish()
         finally:
             # After an error: nothing may still be written when this ends.
+            self._ending = True
             for slice_ in flying:
                 slice_.outcomes.cancel()
             for slice_ in flying:
                 if not slice_.outcomes.cancelled():
                     slice_.outcomes.exception()
-                self._close(slice_.directory, failed=True)
+                self._close(slice_.directory)
+            self._landing.abandon()
+        self._sync_names()
         if not self.summary.stopped:
             self._remove(plan.deletions())
         return self.summary
 
     # ---- files
 
-    def _slices(self, steps: Iterator[Step]) -> Iterator[tuple[_Directory, list[Step]]]:
+    def _slices(self, steps: Iterator[Step]) -> Iterator[tuple[_Directory, Place, list[Step]]]:
         """Cut the plan into what one worker does in one go; makes directories on the way."""
         directory: _Directory | None = None
         waiting: list[Step] = []
+        size = 0
         for step in steps:
             if self.stopping():
                 self.summary.stopped = True
@@ -113,103 +129,106 @@ class Carrier:
                 self._make(step)
                 continue
             if directory is None or step.wanted.directory != directory.path:
-                if directory and waiting:
-                    yield directory, waiting
-                waiting = []
+                if directory and directory.place and waiting:
+                    yield directory, directory.place, waiting
+                waiting, size = [], 0
                 self._end(directory)
                 directory = self._open(step.wanted.directory)
-            if directory.descriptor < 0:
+            if directory.place is None:
                 self._fail(step, "its directory cannot be opened")
                 continue
             waiting.append(step)
-            if len(waiting) == IN_SLICE or step.wanted.size > SMALL_BYTES:
-                yield directory, waiting
-                waiting = []
-        if directory and waiting and not self.summary.stopped:
-            yield directory, waiting
+            size += step.wanted.size
+            if len(waiting) == IN_SLICE or size > SLICE_BYTES:
+                yield directory, directory.place, waiting
+                waiting, size = [], 0
+        if directory and directory.place and waiting and not self.summary.stopped:
+            yield directory, directory.place, waiting
         self._end(directory)
 
     def _open(self, path: bytes) -> _Directory:
         try:
-            return _Directory(path, self.destination.open(path))
+            return _Directory(path, self.destination.place(path))
         except OSError:
-            return _Directory(path, -1)
+            return _Directory(path, None)
 
     def _end(self, directory: _Directory | None) -> None:
         if directory:
             directory.last = True
             self._close_if_done(directory)
 
-    def _close(self, directory: _Directory, *, failed: bool = False) -> None:
-        directory.slices -= 1
-        directory.last = directory.last or failed
+    def _close(self, directory: _Directory) -> None:
+        directory.uses -= 1
         self._close_if_done(directory)
 
     def _close_if_done(self, directory: _Directory) -> None:
-        if directory.last and not directory.slices and directory.descriptor >= 0:
-            os.fsync(directory.descriptor)
-            os.close(directory.descriptor)
-            directory.descriptor = -1
+        if (directory.last or self._ending) and not directory.uses and directory.place:
+            if not directory.place.together:
+                os.fsync(directory.place.descriptor)
+            os.close(directory.place.descriptor)
+            directory.place = None
 
     def _finish(self, slice_: _Slice) -> None:
         try:
-            outcomes = slice_.outcomes.result()
+            for step, outcome in zip(slice_.steps, slice_.outcomes.result(), strict=True):
+                if isinstance(outcome, Fetched):
+                    directory = slice_.directory
+                    assert directory.place
+                    directory.uses += 1
+                    self._landing.write(directory.place, step, outcome, functools.partial(self._close, directory))
+                else:
+                    self._judge(step, outcome)
         finally:
             self._close(slice_.directory)
-        for step, outcome in zip(slice_.steps, outcomes, strict=True):
-            if isinstance(outcome, _GeneratedError):
-                self.summary.skipped += 1
-            elif outcome is None:
-                self.summary.restored += step.do is Do.GET
-                self.summary.restored_bytes += step.wanted.size if step.do is Do.GET else 0
-                self.summary.times += step.do is Do.TIME
-                self.reporter.done(step)
-            elif isinstance(outcome, (FileError, StoreError, OSError)):
-                self._fail(step, _describe(outcome))
-            else:
-                raise outcome
+        if self._landing.due:
+            self._landing.finish()
 
-    def _work(self, directory: int, steps: Sequence[Step]) -> list[Outcome]:
-        return [self._one(directory, step) for step in steps]
+    def _sync_names(self) -> None:
+        try:
+            if self.destination.syncs:
+                self.destination.sync()
+        except OSError as error:
+            self.summary.failed += 1
+            self.reporter.failed(b".", f"new names may not be on disk: {error.strerror}")
 
-    def _one(self, directory: int, step: Step) -> Outcome:
+    def _judge(self, step: Step, outcome: Exception | None) -> None:
+        if isinstance(outcome, GeneratedError):
+            self.summary.skipped += 1
+        elif outcome is None:
+            self.summary.restored += step.do is Do.GET
+            self.summary.restored_bytes += step.wanted.size if step.do is Do.GET else 0
+            self.summary.times += step.do is Do.TIME
+            self.reporter.done(step)
+        elif isinstance(outcome, (FileError, StoreError, OSError)):
+            self._fail(step, _describe(outcome))
+        else:
+            raise outcome
+
+    # ---- what workers do
+
+    def _work(self, place: Place, steps: Sequence[Step]) -> list[Outcome]:
+        return [self._one(place, step) for step in steps]
+
+    def _one(self, place: Place, step: Step) -> Outcome:
+        wanted = step.wanted
         try:
             if step.do is Do.TIME:
-                assert step.wanted.mtime_ns is not None
-                set_time(directory, step.wanted.name, step.wanted.mtime_ns, step.found)
+                assert wanted.mtime_ns is not None
+                set_time(place.descriptor, wanted.name, wanted.mtime_ns, step.found)
+            elif wanted.size <= SMALL_BYTES and place.together:
+                return self.fetcher.fetch(wanted)
             else:
-                self._get(directory, step)
-        except (FileError, StoreError, OSError, SiteferryError, _GeneratedError) as error:
+                self.fetcher.tried(functools.partial(self._download, place, step))
+        except (FileError, StoreError, OSError, SiteferryError, GeneratedError) as error:
             return error
         return None
 
-    def _get(self, directory: int, step: Step) -> None:
-        for attempt in range(TRIES):
-            try:
-                self._download(directory, step)
-            except ThrottledError:
-                if attempt == TRIES - 1 or self.stopping():
-                    raise
-                self.clock.wait(BACK_OFF_SECONDS * 2**attempt)
-            else:
-                return
-
-    def _download(self, directory: int, step: Step) -> None:
-        wanted = step.wanted
-        content = self.archive.get(wanted.key, wanted.size, wanted.version)
-        if is_generated(content.metadata):
-            raise _GeneratedError
-        if content.size != wanted.size:
-            raise _not_as_known(f"it has {content.size} bytes, not {wanted.size}")
-        digest = Digest(wanted)
-        with self.destination.new_file(directory) as file:
-            for chunk in content.chunks:
-                digest.update(chunk)
-                file.write(chunk)
-            if digest.agrees(self.archive) is False:
-                raise _not_as_known("it has other bytes")
-            mtime_ns = wanted.mtime_ns if wanted.mtime_ns is not None else mtime_of(content.metadata)
-            file.place(wanted.name, mtime_ns, step.found)
+    def _download(self, place: Place, step: Step) -> None:
+        with self.destination.new_file(place) as file:
+            mtime_ns = self.fetcher.download(step.wanted, file.write)
+            file.dress(step.wanted.name, mtime_ns, step.found)
+            file.sync()
+            file.appear(step.wanted.name, step.found)
 
     # ---- directories and deletions
 
@@ -240,16 +259,6 @@ class Carrier:
     def _fail(self, step: Step, reason: str) -> None:
         self.summary.failed += 1
         self.reporter.failed(join_path(step.wanted.directory, step.wanted.name), reason)
-
-
-class _GeneratedError(Exception):
-    """The object is no file's: a Lambda made it."""
-
-
-def _not_as_known(how: str) -> RefusedError:
-    return RefusedError(
-        f"the object is not as the index has it: {how}; if nobody publishes just now, `siteferry audit` tells more"
-    )
 
 
 def _describe(error: Exception) -> str:

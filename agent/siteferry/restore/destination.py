@@ -4,15 +4,17 @@ Every directory is opened relative to its parent's descriptor and with O_NOFOLLO
 all of it is on disk, never before, and a process that is killed leaves no part of one.
 """
 
+import ctypes
 import errno
+import functools
 import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from siteferry.errors import FileChangedError, FileUnreadableError, RootError
 from siteferry.tree import FileState, open_directory
@@ -89,61 +91,102 @@ class Destination:
             finally:
                 os.close(descriptor)
 
-    def new_file(self, directory: int) -> "NewFile":
-        """Begin a file in an open directory; raises OSError."""
-        return NewFile(directory, as_root=self._is_root, umask=self._umask)
+    def place(self, path: bytes) -> "Place":
+        """Open a directory to make files in it; raises OSError."""
+        descriptor = self.open(path)
+        status = os.fstat(descriptor)
+        return Place(descriptor, status, self.syncs and status.st_dev == self.device)
+
+    def new_file(self, place: "Place") -> "NewFile":
+        """Begin a file in a directory; raises OSError."""
+        return NewFile(place, as_root=self._is_root, umask=self._umask)
+
+    @functools.cached_property
+    def syncs(self) -> bool:
+        """Whether it can be; some sandboxes do without."""
+        try:
+            self.sync()
+        except OSError:
+            return False
+        return True
+
+    def sync(self) -> None:
+        """Have all of it on disk that is on its own file system; raises OSError if that cannot be, or not be told."""
+        if _library().syncfs(self.descriptor):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+
+
+class Place(NamedTuple):
+    """A directory that files are made in."""
+
+    descriptor: int
+    status: os.stat_result
+    together: bool
+    """Files in it are on disk once the destination is synced."""
 
 
 class NewFile:
-    """A file on its way to its name. Use as a context manager: what is not placed is gone."""
+    """A file on its way to its name. Use as a context manager, or close it: what has not appeared by then is gone."""
 
-    def __init__(self, directory: int, *, as_root: bool, umask: int) -> None:
-        self._directory, self._is_root, self._umask = directory, as_root, umask
+    def __init__(self, place: Place, *, as_root: bool, umask: int) -> None:
+        self._place, self._is_root, self._umask = place, as_root, umask
         self._name = b""
         """Under which it can be found already; b"": none."""
         try:
-            self.descriptor = os.open(b".", os.O_TMPFILE | _WRITE, 0o600, dir_fd=directory)
+            self.descriptor = os.open(b".", os.O_TMPFILE | _WRITE, 0o600, dir_fd=place.descriptor)
         except OSError as error:
             if error.errno not in _NO_UNNAMED:
                 raise
             self._name = _unfinished_name()
             flags = os.O_CREAT | os.O_EXCL | _WRITE
-            self.descriptor = os.open(self._name, flags, 0o600, dir_fd=directory)
+            self.descriptor = os.open(self._name, flags, 0o600, dir_fd=place.descriptor)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it."""
         os.close(self.descriptor)
         if self._name:
             with suppress(FileNotFoundError):
-                os.unlink(self._name, dir_fd=self._directory)
+                os.unlink(self._name, dir_fd=self._place.descriptor)
 
     def write(self, data: bytes | memoryview) -> None:
         """Append to it; raises OSError."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self.descriptor, view) :]
+        written = os.write(self.descriptor, data)
+        while written < len(data):
+            written += os.write(self.descriptor, memoryview(data)[written:])
 
-    def place(self, name: bytes, mtime_ns: int | None, found: str) -> None:
-        """Have it on disk, and give it its name; raises OSError.
+    def dress(self, name: bytes, mtime_ns: int | None, found: str) -> None:
+        """Give it owner, mode and mtime; raises OSError.
 
         `found` is the state of the file that it is to replace, whose owner and mode it takes; "": there is none, and it
         is as its directory says. Raises FileChangedError if what is there is something else.
         """
-        like = _status(self._directory, _checked(name))
-        _check_found(like, found)
-        if like:
-            mode = stat.S_IMODE(like.st_mode)
-        else:
-            like = os.fstat(self._directory)
-            mode = stat.S_IMODE(like.st_mode) & 0o666 & ~self._umask
+        like = self._place.status
+        if found:
+            status = _status(self._place.descriptor, _checked(name))
+            _check_found(status, found)
+            like = status or like
+        mode = stat.S_IMODE(like.st_mode)
         if self._is_root:
             os.fchown(self.descriptor, like.st_uid, like.st_gid)
-        os.fchmod(self.descriptor, mode)
+        os.fchmod(self.descriptor, mode if found else mode & 0o666 & ~self._umask)
         if mtime_ns is not None:
             os.utime(self.descriptor, ns=(mtime_ns, mtime_ns))
+
+    def sync(self) -> None:
+        """Have it on disk; raises OSError."""
         os.fsync(self.descriptor)
+
+    def appear(self, name: bytes, found: str) -> None:
+        """Give it its name, once it is dressed and on disk; raises OSError, and FileChangedError as `dress` does."""
+        directory = self._place.descriptor
+        _checked(name)
         try:
             if not found and not self._name:
                 self._link(name)
@@ -152,17 +195,44 @@ class NewFile:
                 self._name = _unfinished_name()
                 self._link(self._name)
             if found:
-                _check_found(_status(self._directory, name), found)
-                os.rename(self._name, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+                _check_found(_status(directory, name), found)
+                os.rename(self._name, name, src_dir_fd=directory, dst_dir_fd=directory)
                 self._name = b""
             else:
-                os.link(self._name, name, src_dir_fd=self._directory, dst_dir_fd=self._directory, follow_symlinks=False)
+                os.link(self._name, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
         except FileExistsError:
             raise FileChangedError("something was put in its place meanwhile") from None
 
     def _link(self, name: bytes) -> None:
         source = f"/proc/self/fd/{self.descriptor}"
-        os.link(source, name, dst_dir_fd=self._directory, follow_symlinks=True)
+        os.link(source, name, dst_dir_fd=self._place.descriptor, follow_symlinks=True)
+
+
+def sync_together(destination: Destination, files: Sequence[NewFile]) -> list[OSError | None]:
+    """Have files on disk that are on the destination's file system, and tell what came of each.
+
+    One syncfs(2) does for all of them what an fsync of each does (sync(2)), with one commit of the file system's
+    journal. It tells of every error since the destination was opened, on Linux 5.8 or later; whose it is, an fsync of
+    each tells.
+    """
+    try:
+        destination.sync()
+    except OSError:
+        return [_synced(file) for file in files]
+    return [None] * len(files)
+
+
+def _synced(file: NewFile) -> OSError | None:
+    try:
+        file.sync()
+    except OSError as error:
+        return error
+    return None
+
+
+@functools.cache
+def _library() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def set_time(directory: int, name: bytes, mtime_ns: int, found: str) -> None:

@@ -58,9 +58,7 @@ class BucketReader:
     def _take(self, tree: WantedTree, objects: Iterable[Wanted]) -> None:
         """Add files under the paths that their keys stand for, then put right what only the objects can tell."""
         with WantedTree() as unsure:
-            for found in objects:
-                if (wanted := self._placed(found)) and self.scope.has(_path(wanted)):
-                    (unsure if self.naming.may_collide(wanted.key) else tree).add([wanted])
+            tree.add(self._sure(objects, unsure))
             for wanted, info in self._looked_at(unsure.all()):
                 if info and not is_generated(info.metadata):
                     tree.add([self._renamed(wanted, info)])
@@ -73,6 +71,15 @@ class BucketReader:
             elif tree.is_directory(_path(wanted)):
                 tree.remove(wanted)
                 self.problem(wanted.key, "it is left out: there are objects beneath it, as if it were a directory")
+
+    def _sure(self, objects: Iterable[Wanted], unsure: WantedTree) -> Iterator[Wanted]:
+        """Give those whose path their key tells; add the others to `unsure`."""
+        for found in objects:
+            if (wanted := self._placed(found)) and self.scope.has(_path(wanted)):
+                if self.naming.may_collide(wanted.key):
+                    unsure.add([wanted])
+                else:
+                    yield wanted
 
     def _placed(self, found: Wanted) -> Wanted | None:
         name = found.key.removeprefix(self.naming.prefix)

@@ -14,14 +14,15 @@ from siteferry_contract.leaf import FileEntry
 def take_from_index(cache: Cache, naming: Naming, scope: Scope, tree: WantedTree) -> None:
     """Add what is published of a scope, under the names that it had on the host."""
     for path, key in _directories(cache, naming, scope):
-        if scope.has_directory(path):
+        whole = scope.has_directory(path)
+        if whole:
             tree.add_directory(path)
         entries = [entry for entry in cache.entries(key).values() if isinstance(entry, FileEntry)]
         names = ((entry.raw if entry.raw is not None else naming.raw_name(entry.name), entry) for entry in entries)
         tree.add(
             Wanted(path, raw, join(key, entry.name), entry.size, entry.mtime_ns, entry.crc64nvme)
             for raw, entry in names
-            if scope.has(join_path(path, raw))
+            if whole or scope.has(join_path(path, raw))
         )
 
 

@@ -25,6 +25,8 @@ class Do(StrEnum):
     """Remove a directory, if it is empty then."""
 
 
+_DOS: Final = {do.value: do for do in Do}
+_ROWS: Final = 500
 _COLUMNS: Final = "do, reason, found, in_the_way, directory, name, key, size, mtime_ns, crc64nvme, version, etag"
 
 
@@ -85,6 +87,8 @@ class RestorePlan:
         )
         self._db.execute("CREATE TABLE problem (path BLOB, reason TEXT)")
         self._db.execute("BEGIN")
+        self._rows: list[tuple[object, ...]] = []
+        """Of steps, to be written together."""
         self.totals = RestoreTotals()
         self.hold_reason = ""
         """Why deletes are held; "": none are."""
@@ -99,17 +103,18 @@ class RestorePlan:
         """Add a step."""
         wanted, totals = step.wanted, self.totals
         crc = None if wanted.crc64nvme is None else wanted.crc64nvme.to_bytes(8, "big")
-        row = (*wanted[:5], crc, wanted.version, wanted.etag)
-        self._db.execute(
-            "INSERT INTO step VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (step.do.value, step.reason, *row, step.found, step.in_the_way),
-        )
-        totals.gets += step.do is Do.GET
-        totals.get_bytes += wanted.size if step.do is Do.GET else 0
-        totals.times += step.do is Do.TIME
-        totals.directories += step.do in (Do.MAKE, Do.REMOVE)
-        totals.deletes += step.do is Do.DELETE
-        if step.do in (Do.GET, Do.DELETE):
+        row = (*wanted[:5], crc, *wanted[6:8])
+        do = step.do
+        self._rows.append((do.value, step.reason, *row, step.found, step.in_the_way))
+        if len(self._rows) == _ROWS:
+            self._write()
+        if do is Do.GET:
+            totals.gets += 1
+            totals.get_bytes += wanted.size
+        totals.times += do is Do.TIME
+        totals.directories += do is Do.MAKE or do is Do.REMOVE
+        totals.deletes += do is Do.DELETE
+        if do is Do.GET or do is Do.DELETE:
             totals.reasons[step.reason] = totals.reasons.get(step.reason, 0) + 1
 
     def add_problem(self, path: bytes, reason: str) -> None:
@@ -124,6 +129,7 @@ class RestorePlan:
     def hold_deletes(self, reason: str) -> None:
         """Leave out all deletions; what they are in the way of fails."""
         totals = self.totals
+        self._write()
         removed = self._db.execute("SELECT count(*) FROM step WHERE do = ?", (Do.REMOVE.value,)).fetchone()[0]
         totals.held, totals.deletes, totals.directories = totals.deletes, 0, totals.directories - removed
         self.hold_reason = reason
@@ -156,7 +162,12 @@ class RestorePlan:
 
     def _select(self, where: str) -> Iterator[Step]:
         query = f"SELECT {_COLUMNS} FROM step WHERE {where}"  # noqa: S608
-        for do, reason, found, in_the_way, *rest in self._db.execute(query):
-            wanted = Wanted(*rest)
-            crc = None if rest[5] is None else int.from_bytes(rest[5], "big")
-            yield Step(Do(do), reason, wanted._replace(crc64nvme=crc), found, bool(in_the_way))
+        self._write()
+        for do, reason, found, in_the_way, directory, name, key, size, mtime_ns, crc, *rest in self._db.execute(query):
+            checksum = None if crc is None else int.from_bytes(crc, "big")
+            wanted = Wanted(directory, name, key, size, mtime_ns, checksum, *rest)
+            yield Step(_DOS[do], reason, wanted, found, bool(in_the_way))
+
+    def _write(self) -> None:
+        self._db.executemany("INSERT INTO step VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._rows)
+        self._rows.clear()

@@ -11,6 +11,7 @@ from siteferry.ports import Archive
 from siteferry.report import Reporter
 from siteferry.restore.carry import Carrier, RestoreSummary
 from siteferry.restore.destination import Destination
+from siteferry.restore.fetch import Fetcher
 from siteferry.restore.from_bucket import BucketReader, Problem
 from siteferry.restore.from_index import take_from_index
 from siteferry.restore.plan import RestorePlan
@@ -102,9 +103,9 @@ class Restorer:
         """Do what was planned."""
         p = self.parts
         with Destination(destination, make=True) as opened:
-            carrier = Carrier(
-                opened, self.archive, p.services.executor, p.services.clock, reporter, p.stopping, p.config.workers
-            )
+            clock = p.services.clock
+            fetcher = Fetcher(self.archive, clock, p.stopping)
+            carrier = Carrier(opened, fetcher, p.services.executor, clock, reporter, p.stopping, p.config.workers)
             return carrier.carry_out(plan)
 
 

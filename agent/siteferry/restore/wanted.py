@@ -2,7 +2,9 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple, Self
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, Self
 
 _COLUMNS: Final = "directory, name, key, size, mtime_ns, crc64nvme, version, etag, published"
 
@@ -47,12 +49,10 @@ class WantedTree:
 
     def add(self, files: Iterable[Wanted]) -> None:
         """Add files, and the directories that they are in; of two with one path the first stays."""
-        last = None
-        for wanted in files:
-            if wanted.directory != last:
-                self.add_directory(wanted.directory)
-                last = wanted.directory
-            self._db.execute("INSERT OR IGNORE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _row(wanted))
+        for directory, beneath in groupby(files, key=attrgetter("directory")):
+            self.add_directory(directory)
+            query = "INSERT OR IGNORE INTO file VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            self._db.executemany(query, map(_row, beneath))
 
     def add_directory(self, path: bytes) -> None:
         """Add a directory, and those that it is in."""
@@ -105,7 +105,7 @@ def _row(wanted: Wanted) -> tuple[object, ...]:
     return (*wanted[:5], None if crc is None else crc.to_bytes(8, "big"), *wanted[6:])
 
 
-def _wanted(row: tuple[object, ...]) -> Wanted:
-    found = Wanted._make(row)
-    crc = None if row[5] is None else int.from_bytes(row[5], "big")  # type: ignore[arg-type]
-    return found._replace(crc64nvme=crc, published=bool(found.published))
+def _wanted(row: tuple[Any, ...]) -> Wanted:
+    directory, name, key, size, mtime_ns, crc, version, etag, published = row
+    checksum = None if crc is None else int.from_bytes(crc, "big")
+    return Wanted(directory, name, key, size, mtime_ns, checksum, version, etag, bool(published))
