@@ -79,8 +79,8 @@ class Carrier:
     workers: int
     summary: RestoreSummary = field(default_factory=RestoreSummary)
     _landing: Landing = field(init=False)
-    _ending: bool = False
-    """Nothing more comes for any directory."""
+    _directory: _Directory | None = None
+    """The one for which more may come."""
 
     def __post_init__(self) -> None:
         self._landing = Landing(self.destination, self.clock, self._judge)
@@ -101,7 +101,7 @@ class Carrier:
             self._landing.finish()
         finally:
             # After an error: nothing may still be written when this ends.
-            self._ending = True
+            self._end()
             for slice_ in flying:
                 slice_.outcomes.cancel()
             for slice_ in flying:
@@ -118,7 +118,6 @@ class Carrier:
 
     def _slices(self, steps: Iterator[Step]) -> Iterator[tuple[_Directory, Place, list[Step]]]:
         """Cut the plan into what one worker does in one go; makes directories on the way."""
-        directory: _Directory | None = None
         waiting: list[Step] = []
         size = 0
         for step in steps:
@@ -128,12 +127,13 @@ class Carrier:
             if step.do is Do.MAKE:
                 self._make(step)
                 continue
+            directory = self._directory
             if directory is None or step.wanted.directory != directory.path:
                 if directory and directory.place and waiting:
                     yield directory, directory.place, waiting
                 waiting, size = [], 0
-                self._end(directory)
-                directory = self._open(step.wanted.directory)
+                self._end()
+                directory = self._directory = self._open(step.wanted.directory)
             if directory.place is None:
                 self._fail(step, "its directory cannot be opened")
                 continue
@@ -142,9 +142,10 @@ class Carrier:
             if len(waiting) == IN_SLICE or size > SLICE_BYTES:
                 yield directory, directory.place, waiting
                 waiting, size = [], 0
+        directory = self._directory
         if directory and directory.place and waiting and not self.summary.stopped:
             yield directory, directory.place, waiting
-        self._end(directory)
+        self._end()
 
     def _open(self, path: bytes) -> _Directory:
         try:
@@ -152,17 +153,18 @@ class Carrier:
         except OSError:
             return _Directory(path, None)
 
-    def _end(self, directory: _Directory | None) -> None:
-        if directory:
-            directory.last = True
-            self._close_if_done(directory)
+    def _end(self) -> None:
+        if self._directory:
+            self._directory.last = True
+            self._close_if_done(self._directory)
+            self._directory = None
 
     def _close(self, directory: _Directory) -> None:
         directory.uses -= 1
         self._close_if_done(directory)
 
     def _close_if_done(self, directory: _Directory) -> None:
-        if (directory.last or self._ending) and not directory.uses and directory.place:
+        if directory.last and not directory.uses and directory.place:
             if not directory.place.together:
                 os.fsync(directory.place.descriptor)
             os.close(directory.place.descriptor)
