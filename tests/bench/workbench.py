@@ -93,7 +93,7 @@ class Workbench:
         self, name: str, line: Sequence[str], environment: Mapping[str, str], codes: Sequence[int] = (0,)
     ) -> dict[str, Any]:
         """Run a command line once, as `run` does."""
-        log = self.folder / f"{name.split(maxsplit=1)[0]}.log"
+        log = self.folder / f"{name.partition(' ')[0].rstrip(',')}.log"
         log.unlink(missing_ok=True)
         self.server.reset()
         cost = measure(line, environment=environment, log=log)

@@ -1,7 +1,7 @@
 """The bucket with its versions, to be read only: obstore for what is in objects, boto3 for the rest."""
 
-import functools
 import re
+import threading
 from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
@@ -35,14 +35,18 @@ class S3Archive:
 
     def __init__(self, session: Session, descriptor: Descriptor, workers: int, request_seconds: float) -> None:
         self._session, self._bucket, self._workers = session, descriptor.bucket, workers
+        self._making = threading.Lock()
+        self._made: Any = None
         self._store = open_store(session, descriptor, workers, request_seconds, RETRIES)
 
-    @functools.cached_property
+    @property
     def _client(self) -> Any:
-        """Made when it is wanted, which takes a while: a restore from the index does without it."""
-        client: Any = self._session.client("s3", connections=self._workers)
-        client.meta.events.register("before-parse.s3.ListObjectVersions", _keep_order)
-        return client
+        """boto3's, made when it is wanted, which takes a while: most restores from the index do without it."""
+        with self._making:  # many threads may want it at once, and a session makes one at a time
+            if self._made is None:
+                self._made = self._session.client("s3", connections=self._workers)
+                self._made.meta.events.register("before-parse.s3.ListObjectVersions", _keep_order)
+            return self._made
 
     def list(self, prefix: str) -> Iterator[ListedObject]:
         """List current objects."""
