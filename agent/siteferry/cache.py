@@ -258,6 +258,14 @@ class Cache:
         text = f"{files} {'' if tagged_run is None else tagged_run}"
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('shaped', ?)", (text,))
 
+    def forget_shaped(self) -> None:
+        """Forget them: the shape was lost with the index."""
+        self._db.execute("DELETE FROM meta WHERE name = 'shaped'")
+
+    def without_a_delete(self) -> list[tuple[str, str]]:
+        """Give the leaves under which no name was ever deleted, as directory key and bound."""
+        return self._db.execute("SELECT directory, bound FROM leaf WHERE NOT had_delete").fetchall()
+
     def owed(self, header_sets: str) -> list[tuple[str, str]] | None:
         """Give what alone is left to get other headers, as directory key and name; None: it is not known."""
         if self._meta("owed") != header_sets:

@@ -54,12 +54,13 @@ class Carrier:
         p.cache.set_version(None)
         before, recovering = control.head.applied, control.head.open is not None
         Shaping(p).withdraw(before)
-        applied = self._applied(adopted=extra.adopts is not None).with_rules_of(before)
+        applied = self._applied(adopted=extra.adopts is not None and not extra.rebuilds).with_rules_of(before)
         applied = applied.with_derived_of(before).with_layout_of(before)
         summary.run = control.open_run(
             applied.with_tagged(before, p.descriptor, control.head.run + 1),
             deletes=plan.totals.deletes,
             forget_deletes=comparison.approved,
+            rebuilds=extra.rebuilds,
         )
         p.reporter.opened(summary.run)
         seconds = request_seconds(p.config.lease)
@@ -84,6 +85,7 @@ class Carrier:
             run=summary.run,
             workers=p.config.workers,
             stopping=p.stopping,
+            rebuilt=control.head.rebuilt,
             recovering=recovering,
             settled=self.look.settling(tree).settled,
             forced=extra.forced,

@@ -88,6 +88,17 @@ _ADOPT_HELP: Final = """
 For a first run on a bucket that another tool filled (`aws s3 sync`, say). An object of the same size as its file, and
 not older, counts as published and is not uploaded; everything else is. Nothing is deleted, and headers of what is
 adopted stay as they are. Look at --dry-run first.
+
+With --rebuild: for a site whose index was lost, while the bucket is as siteferry left it. The table must be there, and
+empty. Every file is read, and every object asked for its checksum (one HEAD each): what has its file's bytes is entered
+with its checksum and not uploaded, only given the headers of the present rules if it has others; all else is uploaded,
+and so is what S3 has no checksum of as a whole. Nothing is deleted: what the tree no longer has stays until
+`siteferry audit --repair`. Directory pages and duplicates are made again, and all of the site invalidated at the end.
+If it is cut short, give it again: it goes on where it was. --dry-run goes by sizes alone.
+
+  another tool filled the bucket                     siteferry adopt
+  the table was deleted or emptied                   siteferry adopt --rebuild
+  the index is there, and differs from the bucket    siteferry audit --repair
 """
 _RESTORE_HELP: Final = """
 
@@ -271,9 +282,13 @@ def _add_mending(add: _Add) -> None:
     adopt.add_argument(
         "--fudge",
         type=float,
-        default=0.0,
         metavar="SECONDS",
         help="by which an object may be older than its file and still be taken for it (default: 0)",
+    )
+    adopt.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="the index was lost: make it again, by the checksums of files and objects",
     )
     adopt.add_argument("--dry-run", action="store_true", help="show the plan with its reasons; change nothing")
     adopt.add_argument("--json", action="store_true", help="print one JSON document instead of lines")

@@ -36,10 +36,12 @@ class Edited:
     new: Entry | None
     had_delete: bool
     """Whether the leaf had a delete before."""
+    born: bool = False
+    """Whether there was no leaf before, so that no handler can have taken the name for dead."""
 
 
 def edit_leaf(
-    leaf: Leaf, edits: Mapping[str, Edit], run: int, *, gone: bool, end: str | None = None
+    leaf: Leaf, edits: Mapping[str, Edit], run: int, *, gone: bool, end: str | None = None, born: bool = False
 ) -> tuple[list[Leaf], list[Edited]]:
     """Apply edits (by sort name) to a leaf whose range ends at `end`; a full leaf is split.
 
@@ -48,7 +50,7 @@ def edit_leaf(
     entries = by_sort_name(leaf.entries)
     if end is not None:
         entries = {name: entry for name, entry in entries.items() if name < end}
-    edited = [Edited(name, entries.get(name), edit.new, leaf.had_delete) for name, edit in edits.items()]
+    edited = [Edited(name, entries.get(name), edit.new, leaf.had_delete, born) for name, edit in edits.items()]
     for name, edit in edits.items():
         entries.pop(name, None)
         if edit.new is not None:
@@ -70,11 +72,12 @@ def edit_leaf(
 
 
 def edit_directory(
-    cache: Cache, directory: str, edits: Mapping[str, Edit], run: int, *, gone: bool = False
+    cache: Cache, directory: str, edits: Mapping[str, Edit], run: int, *, gone: bool = False, rebuilt: bool = False
 ) -> tuple[list[Leaf], list[Edited]]:
     """Apply edits to the leaves of a directory that they touch.
 
-    A directory without a leaf gets one. One that is gone has all its leaves marked.
+    A directory without a leaf gets one. One that is gone has all its leaves marked. In an index that was `rebuilt`
+    nobody knows what a new leaf's directory once had: its leaf had deletes.
     """
     known = cache.bounds(directory)
     # Without its first leaf, a directory was split by a commit that was cut short: handlers need one for every name.
@@ -85,13 +88,14 @@ def edit_directory(
         touched.setdefault(bound, {})[name] = edit
     for bound in bounds if gone or not edits else bounds[:1] if not known or known[0] else []:
         touched.setdefault(bound, {})
-    first = Leaf(directory, "", run, had_delete=bool(known), gone=False, entries=())
+    first = Leaf(directory, "", run, had_delete=rebuilt or bool(known), gone=False, entries=())
     leaves: list[Leaf] = []
     edited: list[Edited] = []
     for bound, part in sorted(touched.items()):
         following = bisect_right(bounds, bound)
         old = cache.leaf(directory, bound) if bound in known else first
-        new, changed = edit_leaf(old, part, run, gone=gone, end=bounds[following] if following < len(bounds) else None)
+        end = bounds[following] if following < len(bounds) else None
+        new, changed = edit_leaf(old, part, run, gone=gone, end=end, born=not known)
         leaves += new
         edited += changed
     return leaves, edited

@@ -115,13 +115,14 @@ Forced = Callable[[str], str | None]
 """Gives a reason to put a key although the file is as the index has it, or None. With `HEADERS`, a file that is put
 anyway is put even if the bucket has its bytes."""
 
-Adopts = Callable[[str, FileState], bool]
-"""Tells whether a new file's object is in the bucket already."""
+Adopts = Callable[[str, FileState], Action | None]
+"""Tells whether a new file's object is in the bucket already, or what is to be compared to know it; None: it is not."""
 
 NEW: Final = "new"
 RENAMED: Final = "name"
 """The reason of a file of the same key and another raw path, which its object says."""
 ADOPTED: Final = "in the bucket already"
+OF_ITS_SIZE: Final = "in the bucket with its size"
 
 
 def choose(scan: DirectoryScan, naming: Naming, known: Callable[[], Mapping[str, Entry]]) -> Chosen:
@@ -203,8 +204,8 @@ def diff(
         path = join_path(scan.path, raw)
         if not settled(path, state):
             result.deferred.append(path)
-        elif reason == NEW and adopts and adopts(key, state):
-            change(Action.ADOPT, ADOPTED, name, raw, state)
+        elif reason == NEW and adopts and (action := adopts(key, state)):
+            change(action, ADOPTED if action is Action.ADOPT else OF_ITS_SIZE, name, raw, state)
         else:
             same = (
                 _checksum_of_same(old, state) if not (why_forced or renamed) and old and old.raw == recorded else None

@@ -100,6 +100,9 @@ class Head:
     applied: Applied | None
     deletes: tuple[tuple[int, int], ...] = ()
     """What runs of the last day deleted: (hour since 1970, number of files), for the brake."""
+    rebuilt: bool = False
+    """The index takes the place of one that was lost, whose jobs may still come: every leaf counts as one that had a
+    delete (rule 5)."""
 
     def recent_deletes(self, now: float) -> int:
         """Give how many files were deleted within a day before `now` (seconds since 1970)."""
@@ -136,6 +139,8 @@ def head_to_item(head: Head) -> Item:
         item["lease_seconds"] = {"N": f"{head.lease.seconds:g}"}
     if head.deletes:
         item["deletes"] = {"M": {str(hour): {"N": str(count)} for hour, count in head.deletes}}
+    if head.rebuilt:
+        item["rebuilt"] = {"BOOL": True}
     if head.applied:
         item["applied_prefix"] = {"S": head.applied.prefix}
         item["applied_encoding"] = {"S": head.applied.encoding}
@@ -182,6 +187,7 @@ def item_to_head(item: Mapping[str, Any]) -> Head:
             lease=lease,
             applied=applied,
             deletes=tuple(sorted((int(h), int(n["N"])) for h, n in item.get("deletes", {"M": {}})["M"].items())),
+            rebuilt=item.get("rebuilt", {"BOOL": False})["BOOL"] is True,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise IndexDamagedError(f"the index's head cannot be read: {error!r}") from error

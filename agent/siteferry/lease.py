@@ -84,11 +84,13 @@ class Control:
         except LeaseLostError as error:
             raise BusyError(f"another sync of this site is running: {error}", error.remedy) from error
 
-    def open_run(self, applied: Applied, *, deletes: int = 0, forget_deletes: bool = False) -> int:
+    def open_run(
+        self, applied: Applied, *, deletes: int = 0, forget_deletes: bool = False, rebuilds: bool = False
+    ) -> int:
         """Open the next run, before its first effect; gives its number.
 
         Recorded with it is what objects will be put with, and how many files it will delete. A person's approval
-        (`forget_deletes`) begins the day's count anew.
+        (`forget_deletes`) begins the day's count anew. An index that is rebuilt stays known as such.
         """
         run = self._head.run + 1
         now = round(self._clock.now(), 3)
@@ -99,6 +101,7 @@ class Control:
                 applied=applied,
                 open=run if head.open is None else head.open,
                 opened=now if head.open is None else head.opened,
+                rebuilt=head.rebuilt or rebuilds,
             )
         )
         return run

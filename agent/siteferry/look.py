@@ -40,6 +40,8 @@ class Extra:
     forced: Forced = _nothing_is_forced
     disagreements: Disagreements | None = None
     adopts: Adopts | None = None
+    rebuilds: bool = False
+    """The index that was there is lost, and this one takes its place."""
 
 
 class Look:
@@ -170,7 +172,7 @@ class Look:
                 p.reporter.failed(problem.path, problem.reason)
         summary.problems = p.cache.problem_count()
         totals = plan.totals
-        summary.planned = totals.puts + totals.adopted + totals.headers + totals.deletes
+        summary.planned = totals.files + totals.adopted + totals.deletes
         return comparison
 
     def _with_other_headers(self, head: Head, other: Forced) -> Iterator[tuple[str, FileEntry]]:

@@ -11,7 +11,7 @@ from siteferry.cache import Version
 from siteferry.carry import Carrier
 from siteferry.derived import Derived
 from siteferry.disagree import Disagreements, Scope, both, of_unclosed_runs
-from siteferry.errors import UsageError
+from siteferry.errors import RootError, UsageError
 from siteferry.head import Head
 from siteferry.look import Extra, Look
 from siteferry.outbox import Outbox
@@ -63,28 +63,32 @@ class Mender:
                 p.reporter.differs(finding)
             return totals(p.cache, found, derived)
 
-    def adopt(self, head: Head, fudge: float) -> Summary:
-        """Publish the tree into a bucket that has files of it already. Deletes nothing."""
+    def adopt(self, head: Head, fudge: float | None) -> Summary:
+        """Publish the tree into a bucket that has files of it already. Deletes nothing.
+
+        Without `fudge` the index was lost, and is made again.
+        """
         p = self.parts
-        self._check_nothing_is_published(head)
+        self._check_nothing_is_published(head, rebuilds=fudge is None)
         with Adoption(fudge) as adoption:
-            p.reporter.note(f"the bucket has {adoption.list(p.services.objects, p.descriptor)} objects")
+            p.reporter.note(f"the bucket has {self._list(adoption)} objects")
+            p.cache.forget_shaped()
             scope = self._unclosed(head) if head.open is not None else None
             summary = self._mend(head, scope, adoption=adoption)
-            if left := adoption.without_a_file(p.cache):
+            if left := adoption.without_a_file(p.cache, p.services):
                 p.reporter.note(
                     f"{left} objects have no file: they stay; `siteferry audit` names them, and --repair deletes them"
                 )
         return summary
 
-    def look_at_adoption(self, head: Head, fudge: float, *, as_json: bool) -> Summary:
+    def look_at_adoption(self, head: Head, fudge: float | None, *, as_json: bool) -> Summary:
         """Show what an adoption would do."""
         p = self.parts
-        self._check_nothing_is_published(head)
+        self._check_nothing_is_published(head, rebuilds=fudge is None)
         self.look.load_cache(head, keep=False)
         summary = Summary()
         with Adoption(fudge) as adoption, p.open_tree() as tree, Plan() as plan:
-            adoption.list(p.services.objects, p.descriptor)
+            self._list(adoption)
             extra = Extra(adoption.forced, adopts=adoption.adopts)
             self.look.compare(tree, plan, head, extra, summary, look_only=True)
             print_plan(plan, p.cache.problems(), as_json=as_json, hold_reason=summary.hold_reason)
@@ -94,11 +98,24 @@ class Mender:
         if since is None and not deep:
             self.parts.reporter.note("the first audit compares sizes only; --deep looks at every checksum as well")
 
-    def _check_nothing_is_published(self, head: Head) -> None:
+    def _list(self, adoption: Adoption) -> int:
+        """List the bucket for an adoption; raises RootError where an empty tree would leave it without a file."""
+        p = self.parts
+        count = adoption.list(p.services.objects, p.descriptor)
+        with p.open_tree() as tree:
+            if adoption.rebuilds and count and tree.is_empty():
+                raise RootError(
+                    f"root {p.config.root}: it is empty, but the bucket has {count} objects",
+                    "is the file system mounted?",
+                )
+        return count
+
+    def _check_nothing_is_published(self, head: Head, *, rebuilds: bool) -> None:
         # An adoption that was cut short left the first run open.
         if head.run and head.open != FIRST_RUN:
+            what = "--rebuild is for one that was lost" if rebuilds else "adopt is for a bucket without one"
             raise UsageError(
-                "this site's index is in use already: adopt is for a bucket without one",
+                f"this site's index is in use already: {what}",
                 "`siteferry audit` compares index and bucket, and --repair mends what differs",
             )
 
@@ -136,6 +153,8 @@ class Mender:
                 return summary
             p.reporter.planned(plan.totals)
             effects = self.carrier.begin(tree, plan, comparison, summary, extra, found.resolve)
+            if extra.rebuilds:
+                effects.doubt_deletes()
             effects.carry_out(plan)
             if head.open is not None and not (effects.unknown or summary.stopped):
                 self._accept(effects, found, summary)
@@ -145,13 +164,9 @@ class Mender:
                 p.reporter.note(f"{left} objects still differ from the index{stays}")
             closed = not (effects.unknown or summary.stopped or (left and head.open is not None))
             if closed:
-                outbox = self.carrier.outbox(summary)
-                derived.mend(outbox, deep=deep)
-                if head.applied:
-                    derived.copy_all(outbox, head.applied.new_copy_rules(p.descriptor))
-                if head.open is not None:
-                    self._jobs_again(outbox, head.open)
-            self.carrier.end(effects, comparison, summary, closed=closed, derived=through, adopted=bool(adoption))
+                self._last_jobs(head, self.carrier.outbox(summary), derived, deep=deep, rebuilds=extra.rebuilds)
+            adopted = adoption is not None and not extra.rebuilds
+            self.carrier.end(effects, comparison, summary, closed=closed, derived=through, adopted=adopted)
         return summary
 
     def _accept(self, effects: Effects, found: Disagreements, summary: Summary) -> None:
@@ -176,7 +191,21 @@ class Mender:
                 return BUCKET_DIFFERS
             return (headers(key) if headers else None) or (adoption.forced(key) if adoption else None)
 
-        return Extra(forced, found, adoption.adopts if adoption else None)
+        if adoption is None:
+            return Extra(forced, found)
+        return Extra(forced, found, adoption.adopts, rebuilds=adoption.rebuilds)
+
+    def _last_jobs(self, head: Head, outbox: Outbox, derived: Derived, *, deep: bool, rebuilds: bool) -> None:
+        """Send what has to follow the effects of a run that is going to be closed."""
+        derived.mend(outbox, deep=deep)
+        if head.applied:
+            derived.copy_all(outbox, head.applied.new_copy_rules(self.parts.descriptor))
+        if head.open is not None:
+            self._jobs_again(outbox, head.open)
+        elif rebuilds:
+            # A run that the loss cut short may have put what it never invalidated.
+            outbox.invalidate_everything()
+            outbox.flush()
 
     def _jobs_again(self, outbox: Outbox, first_open: int) -> None:
         """Send the page and copy jobs of every leaf that an unclosed run committed, and invalidate the site."""

@@ -61,7 +61,7 @@ class Outbox:
             return
         if edited.new is None:
             self.delete(change.key)
-        elif change.action is Action.ADOPT:
+        elif change.action is Action.ADOPT or (change.action is Action.COMPARE and not uploaded):
             self.copy(change.key)
         elif uploaded:
             self.copy(change.key)

@@ -23,6 +23,8 @@ class Action(StrEnum):
     PUT = "put"
     ADOPT = "adopt"
     """Enter a file whose object is in the bucket already."""
+    COMPARE = "compare"
+    """Enter a file whose object, which has its size, turns out to have its checksum; put it otherwise."""
     HEADERS = "headers"
     """Give a published object the headers of the present rules, by a copy of it onto itself."""
     DELETE = "delete"
@@ -37,9 +39,11 @@ class Action(StrEnum):
 
 _ACTIONS: Final = {action.value: action for action in Action}
 DELETIONS: Final = frozenset({Action.DELETE, Action.DROP_DIRECTORY, Action.GONE})
-OF_FILES: Final = frozenset({Action.PUT, Action.ADOPT, Action.HEADERS, Action.DELETE})
-UPLOADS: Final = frozenset({Action.PUT, Action.HEADERS})
+OF_FILES: Final = frozenset({Action.PUT, Action.ADOPT, Action.COMPARE, Action.HEADERS, Action.DELETE})
+UPLOADS: Final = frozenset({Action.PUT, Action.COMPARE, Action.HEADERS})
 """What is done in the bucket before it is committed."""
+READ: Final = frozenset({Action.PUT, Action.COMPARE})
+"""For what files are read."""
 
 
 _SELECT: Final = (
@@ -94,7 +98,7 @@ class Change(NamedTuple):
     raw: bytes = b""
     """The name on the host."""
     state: FileState | None = None
-    """Of the file as scanned, for `put` and `adopt`."""
+    """Of the file as scanned, for `put`, `adopt` and `compare`."""
     published: int | None = None
     """For `put`: the crc64nvme of what is published, if the file may have the same bytes, and that would be enough.
     For `headers`: that of the object, if it is known."""
@@ -135,6 +139,8 @@ class Totals:
     puts: int = 0
     put_bytes: int = 0
     adopted: int = 0
+    compared: int = 0
+    compared_bytes: int = 0
     headers: int = 0
     """Published objects that get other headers."""
     deletes: int = 0
@@ -152,7 +158,17 @@ class Totals:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do; holds and defers alone are nothing."""
-        return not (self.puts or self.adopted or self.headers or self.deletes or self.others)
+        return not (self.files or self.adopted or self.deletes or self.others)
+
+    @property
+    def files(self) -> int:
+        """Files that are transferred, or compared."""
+        return self.puts + self.compared + self.headers
+
+    @property
+    def bytes(self) -> int:
+        """Of the files that are read."""
+        return self.put_bytes + self.compared_bytes
 
 
 class Plan:
@@ -207,10 +223,10 @@ class Plan:
         return replace(self._totals, deferred=self.deferred)
 
     def has_effect(self, directory: str, name: str) -> bool:
-        """Tell whether a file is to be put, adopted or deleted."""
+        """Tell whether a file is to be put, adopted, compared or deleted."""
         query = (
             "SELECT 1 FROM change WHERE phase IN (0, 1, 2) AND directory = ? AND name = ? AND NOT held"
-            " AND action IN ('put', 'adopt', 'delete')"
+            " AND action IN ('put', 'adopt', 'compare', 'delete')"
         )
         return self._db.execute(query, (directory, name)).fetchone() is not None
 
@@ -272,6 +288,8 @@ class Plan:
                 if action is Action.PUT:
                     totals.oldest_ns = oldest if totals.oldest_ns is None else min(totals.oldest_ns, oldest)
                 totals.adopted += count if action is Action.ADOPT else 0
+                totals.compared += count if action is Action.COMPARE else 0
+                totals.compared_bytes += int(size) if action is Action.COMPARE else 0
                 totals.headers += count if action is Action.HEADERS else 0
                 totals.deletes += count if action is Action.DELETE else 0
                 totals.reasons[reason] = totals.reasons.get(reason, 0) + count

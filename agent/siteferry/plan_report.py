@@ -64,6 +64,8 @@ def describe_totals(totals: Totals) -> str:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(totals.reasons.items()))
         effects = [f"{totals.puts} to publish ({human_size(totals.put_bytes)})"] if totals.puts else []
         effects += [f"{totals.adopted} to adopt"] if totals.adopted else []
+        compared = f"{totals.compared} to compare with the bucket ({human_size(totals.compared_bytes)})"
+        effects += [compared] if totals.compared else []
         effects += [f"{totals.headers} to get other headers"] if totals.headers else []
         effects += [f"{totals.deletes} to delete"] if totals.deletes else []
         effects += [] if effects else [f"{totals.others} directories"]

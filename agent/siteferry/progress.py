@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from siteferry.plan import Action, Change, Totals
+from siteferry.plan import READ, Change, Totals
 from siteferry.plan_report import human_size
 from siteferry.ports import Clock
 from siteferry.report import Finding, Reporter, Summary
@@ -41,9 +41,9 @@ class ProgressReporter:
             "begun": self.clock.now(),
             "run": None,
             "files": 0,
-            "of_files": totals.puts + totals.headers,
+            "of_files": totals.files,
             "bytes": 0,
-            "of_bytes": totals.put_bytes,
+            "of_bytes": totals.bytes,
             "deletes": totals.deletes,
         }
         self._write(at_once=True)
@@ -60,7 +60,7 @@ class ProgressReporter:
     def transferred(self, change: Change) -> None:
         if "files" in self._noted:
             self._noted["files"] += 1
-            self._noted["bytes"] += change.state.size if change.state and change.action is Action.PUT else 0
+            self._noted["bytes"] += change.state.size if change.state and change.action in READ else 0
             self._write()
         self.reporter.transferred(change)
 

@@ -45,7 +45,7 @@ class Published:
     token: str = ""
     """Of an upload in parts: the object's `siteferry-upload` metadata."""
     headers_only: bool = False
-    """The object is what it was, with other headers: there is nothing to commit."""
+    """The object is what it was, with other headers: there is nothing to commit that is committed already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,23 @@ class Publisher:
                 raise
         assert last is not None
         raise last
+
+    def compare(self, directory: int, change: Change, raw: bytes | None, *, body: Body | None) -> Published:
+        """Find the file of a change in the bucket, by its checksum; publish it if it is not there.
+
+        If it is there with other headers than those of the present rules, it gets them. Of an object without a checksum
+        of the whole nothing is known. Raises as `publish` does.
+        """
+        assert change.state is not None
+        found = self._store.head(change.key)
+        if found is not None and found.crc64nvme is not None:
+            crc = body.crc if body else self._checksum(directory, change)
+            entry = _entry(change, crc, raw)
+            if not difference(found, entry, doubts=True):
+                if has_headers(found, self._headers.of(change.key, change.state.mtime_ns)):
+                    return Published(entry, uploaded=False)
+                return self.publish_headers(directory, change._replace(published=crc), raw)
+        return self.publish(directory, change, raw, force=False, body=body)
 
     def publish_headers(self, directory: int, change: Change, raw: bytes | None) -> Published:
         """Give a published object the headers of the present rules; put its file only if it cannot be copied.

@@ -8,12 +8,17 @@ from typing import IO, Any, Final, Protocol
 
 from siteferry.lines import Line
 from siteferry.names import printable
-from siteferry.plan import Action, Change, Totals
+from siteferry.plan import READ, Action, Change, Totals
 from siteferry.plan_report import describe_totals, human_size
 from siteferry.tree import FileState
 
 SHOWN_FAILURES = 100
-_WORDS = {Action.PUT: "unchanged", Action.ADOPT: "adopted", Action.HEADERS: "headers of"}
+_WORDS = {
+    Action.PUT: "unchanged",
+    Action.ADOPT: "adopted",
+    Action.COMPARE: "adopted",
+    Action.HEADERS: "headers of",
+}
 """For what was not uploaded."""
 
 
@@ -240,18 +245,18 @@ class TerminalReporter(PlainReporter):
     def planned(self, totals: Totals) -> None:
         """Begin the bar."""
         super().planned(totals)
-        if (totals.puts or totals.headers) and not self._hidden:
+        if totals.files and not self._hidden:
             from tqdm import tqdm  # noqa: PLC0415  only a terminal pays for it
 
-            self._total_files = totals.puts + totals.headers
-            self._bar = tqdm(total=totals.put_bytes, unit="B", unit_scale=True, dynamic_ncols=True, leave=False)
+            self._total_files = totals.files
+            self._bar = tqdm(total=totals.bytes, unit="B", unit_scale=True, dynamic_ncols=True, leave=False)
 
     def transferred(self, change: Change) -> None:
         """Move the bar."""
         if self._bar is not None and change.state:
             self._files += 1
             self._bar.set_description_str(f"{self._files}/{self._total_files} files", refresh=False)
-            self._bar.update(change.state.size if change.action is Action.PUT else 0)
+            self._bar.update(change.state.size if change.action in READ else 0)
 
     def finished(self, summary: Summary) -> None:
         """End the bar."""

@@ -6,12 +6,13 @@ in the bucket, and what is not known is never taken for done.
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from siteferry.commit import Edit, edit_directory, shows_on_page
 from siteferry.errors import FileChangedError, FileError, OutcomeUnknownError, StoreError
 from siteferry.links import NOT_THERE
-from siteferry.plan import EXCLUDED, UPLOADS, WITH_DIRECTORY, Action, Change, Phase, Plan
+from siteferry.plan import EXCLUDED, READ, UPLOADS, WITH_DIRECTORY, Action, Change, Phase, Plan
 from siteferry.publish import Published, adopted, describe
 from siteferry.recheck import Recheck
 from siteferry.report import Summary
@@ -50,14 +51,21 @@ class Effects:
     def carry_out(self, plan: Plan) -> None:
         """Make every change; raises SiteferryError, and then the head stays open."""
         w = self._w
-        files = plan.totals.puts + plan.totals.headers
-        uploads = Uploads(w.publisher, w.executor, w.naming, w.forced, workers=w.workers, files=files)
+        uploads = Uploads(w.publisher, w.executor, w.naming, w.forced, workers=w.workers, files=plan.totals.files)
         for phase in Phase:
             self._carry_out(plan.chunks(phase), uploads)
             self._flush()
             self._w.outbox.flush()
             if self._summary.stopped:
                 return
+
+    def doubt_deletes(self) -> None:
+        """Have every leaf that is there count as one that had a delete."""
+        w = self._w
+        left = w.cache.without_a_delete()
+        for start in range(0, len(left), BATCH_LEAVES):
+            leaves = (w.cache.leaf(*key) for key in left[start : start + BATCH_LEAVES])
+            w.committer.commit([replace(leaf, run=w.run, had_delete=True) for leaf in leaves])
 
     def _carry_out(self, chunks: Iterable[Sequence[Change]], uploads: Uploads) -> None:
         flying: deque[Chunk] = deque()
@@ -100,7 +108,7 @@ class Effects:
                 else:
                     self._fail(change, f"its directory cannot be opened: {error.strerror}")
             # For other headers of an object its directory is not needed.
-            kept = [change for change in changes if change.action is not Action.PUT]
+            kept = [change for change in changes if change.action not in READ]
             return Chunk(kept, [change for change in kept if change.action is Action.HEADERS])
 
     def _close(self, chunk: Chunk) -> None:
@@ -139,7 +147,7 @@ class Effects:
             for change, outcome in zip(part.changes, part.outcomes.result(), strict=True):
                 published = self._settle(change, outcome)
                 self._w.reporter.transferred(change)
-                if published and published.headers_only:
+                if published and published.headers_only and change.action is Action.HEADERS:
                     if published.uploaded or self._w.recovering:
                         self._w.outbox.follow_headers(change)
                     self._tell(change, published)
@@ -221,7 +229,7 @@ class Effects:
         if directory in self._batch.directories or len(self._batch.leaves) >= BATCH_LEAVES:
             self._flush()
         new = {name: Edit(self._entry(change, published)) for name, (change, published) in edits.items()}
-        leaves, edited = edit_directory(self._w.cache, directory, new, self._w.run, gone=gone)
+        leaves, edited = edit_directory(self._w.cache, directory, new, self._w.run, gone=gone, rebuilt=self._w.rebuilt)
         self._batch.leaves += leaves
         self._batch.edited += [(directory, one, *edits[one.name]) for one in edited]
         self._batch.directories.add(directory)
@@ -265,7 +273,7 @@ class Effects:
         re_adds = [
             (change, published)
             for _, edited, change, published in batch.edited
-            if published and edited.had_delete and not isinstance(edited.old, FileEntry)
+            if published and edited.had_delete and not (edited.born or isinstance(edited.old, FileEntry))
         ]
         if not re_adds:
             return
@@ -280,7 +288,8 @@ class Effects:
         summary = self._summary
         if published:
             summary.uploaded += published.uploaded and not published.headers_only
-            summary.adopted += change.action is Action.ADOPT
+            kept = change.action is Action.COMPARE and not (published.uploaded and not published.headers_only)
+            summary.adopted += kept or change.action is Action.ADOPT
             summary.headers += published.headers_only and published.uploaded
             summary.unchanged += not published.uploaded and change.action is Action.PUT
             put = published.uploaded and not published.headers_only

@@ -112,11 +112,14 @@ class Site:
             self.parts.state.set_audited(begun, complete=not summary.left)
         return summary
 
-    def adopt(self, fudge: float) -> Summary:
-        """Publish the tree into a bucket that has files of it already, as old as the file less `fudge` seconds."""
+    def adopt(self, fudge: float | None) -> Summary:
+        """Publish the tree into a bucket that has files of it already, as old as the file less `fudge` seconds.
+
+        None: the index was lost; whatever its age, an object that has its file's bytes is the file's.
+        """
         return self._with_cache(lambda: self._mender.adopt(self.tenancy.acquire(), fudge))
 
-    def look_at_adoption(self, fudge: float, *, as_json: bool) -> Summary:
+    def look_at_adoption(self, fudge: float | None, *, as_json: bool) -> Summary:
         """Show what an adoption would do."""
         return self._mender.look_at_adoption(self.tenancy.look(), fudge, as_json=as_json)
 

@@ -106,6 +106,11 @@ class Tree:
         """Close what `open` gave."""
         os.close(descriptor)
 
+    def is_empty(self) -> bool:
+        """Tell whether the root has no name in it; raises OSError."""
+        with os.scandir(self.descriptor) as names:
+            return next(names, None) is None
+
     def is_regular_file(self, directory: bytes, name: bytes) -> bool:
         """Tell whether a file is there now; one that cannot be looked at counts as there."""
         try:

@@ -134,6 +134,8 @@ class Uploads:
 
     def _one(self, directory: int, upload: _Upload) -> Published:
         change, raw = upload.change, upload.raw
+        if change.action is Action.COMPARE:
+            return self._publisher.compare(directory, change, raw, body=upload.body)
         if change.action is Action.HEADERS:
             return self._publisher.publish_headers(directory, change, raw)
         return self._publisher.publish(directory, change, raw, force=upload.force, body=upload.body)

@@ -34,6 +34,8 @@ class Work:
     stopping: Callable[[], bool]
     settled: Settled
     forced: Forced
+    rebuilt: bool
+    """The index takes the place of one that was lost."""
     recovering: bool
     """An earlier run was not closed: what it did may have sent no jobs."""
     agreed: Callable[[str], None]

@@ -78,12 +78,16 @@ def audit(options: argparse.Namespace) -> int:
 def adopt(options: argparse.Namespace) -> int:
     """Begin with a bucket that has the tree's files."""
     config = _config(options)
-    if options.fudge < 0:
-        raise UsageError(f"--fudge {options.fudge:g}: expected a number of seconds, 0 or more")
+    if options.rebuild and options.fudge is not None:
+        raise UsageError("--fudge: --rebuild goes by an object's bytes, and not by its age", "leave one of them out")
+    fudge = 0.0 if options.fudge is None else options.fudge
+    if fudge < 0:
+        raise UsageError(f"--fudge {fudge:g}: expected a number of seconds, 0 or more")
+    by_age = None if options.rebuild else fudge
     if options.dry_run:
         with open_site(config, _reporter(options), HostClock.until_signalled(), to_look=True) as opened:
-            return _exit(opened.site.look_at_adoption(options.fudge, as_json=options.json))
-    return _one_run(options, config, lambda site: site.adopt(options.fudge))
+            return _exit(opened.site.look_at_adoption(by_age, as_json=options.json))
+    return _one_run(options, config, lambda site: site.adopt(by_age))
 
 
 def reindex(options: argparse.Namespace) -> int:
