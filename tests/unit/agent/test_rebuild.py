@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -15,9 +16,9 @@ from tests.unit.agent.fakes import DAY, Crash, MemoryIndex, World
 NAMES = ("a.html", "docs/b", "docs/index.html", "pictures/deep/d.png", "pictures/d.png")
 
 
-def fill(world: World) -> None:
+def fill(world: World, names: Iterable[str] = NAMES) -> None:
     """Publish a site as siteferry does, pages and duplicates too."""
-    for name in NAMES:
+    for name in names:
         world.write(name, f"body of {name}".encode())
     world.settle()
     world.clock.time += DAY
@@ -144,13 +145,15 @@ def test_what_the_lost_run_may_not_have_said_is_said(world: World) -> None:
     """Pages, duplicates and caches are brought up to date, since a run may have been cut short by the loss."""
     fill(world)
     world.visit_everything()
-    world.write("docs/b", b"put, but neither copied nor invalidated")
+    for name in ("docs/b", "pictures/d.png"):
+        world.write(name, b"put, but neither copied nor invalidated")
     world.sync()
     world.queues.jobs.clear()
     lose(world)
     assert rebuild(world).uploaded == 0
     world.handle()
     assert world.objects.current["mirror/docs/b"].body == b"put, but neither copied nor invalidated"
+    assert "pictures/d.png" not in world.cached
     world.check()
 
 
@@ -163,6 +166,15 @@ def test_every_leaf_counts_as_one_that_had_a_delete(world: World) -> None:
     world.sync()
     assert {leaf.directory for leaf in world.index.all().values()} > {"new directory"}
     assert all(leaf.had_delete for leaf in world.index.all().values())
+
+
+def test_the_shape_is_written_again(world: World) -> None:
+    """What the invalidate handler estimates by was lost with the index, and is there again."""
+    fill(world)
+    lose(world)
+    rebuild(world)
+    assert world.index.shape is not None
+    assert world.index.shape.total > len(NAMES)
 
 
 def test_a_late_delete_of_the_lost_index_is_noticed(world: World) -> None:
@@ -305,7 +317,7 @@ def test_a_sync_goes_on_after_a_rebuild_that_died(world: World, after_effect: bo
     """Wherever a rebuild ends, a plain sync brings all to agree as well, and its leaves had deletes."""
     for at in itertools.count():
         here = World(world.base / f"{at}")
-        fill(here)
+        fill(here, ["docs/b", "c.html"])
         here.write("new", b"new")
         lose(here)
         here.faults.die_at, here.faults.die_after_effect = at, after_effect
