@@ -18,7 +18,7 @@ from tests.simulation.faults import Requests, ThrottledFault, UnknownFault
 from tests.simulation.s3 import Bucket, PreconditionFailedError, Version
 from tests.simulation.scheduler import Event, Scheduler
 from tests.simulation.sqs import Queues
-from tests.simulation.table import Table
+from tests.simulation.table import NoTableError, Table
 
 T = TypeVar("T")
 
@@ -58,10 +58,10 @@ class AgentIndex:
     table: Table
 
     def read_head(self) -> Head | None:
-        return self.asking.ask("reading the head", lambda: self.table.head)
+        return self._ask("reading the head", lambda: self.table.head)
 
     def create_head(self, head: Head) -> None:
-        self.asking.ask("creating the head", lambda: self.table.create_head(head))
+        self._ask("creating the head", lambda: self.table.create_head(head))
 
     def replace_head(self, old: Head, new: Head) -> bool:
         word = "renewing the lease"
@@ -69,7 +69,7 @@ class AgentIndex:
             word = f"opening run {new.run}" if new.open else f"closing run {new.run}"
         elif (old.lease is None) != (new.lease is None):
             word = "taking the lease" if new.lease else "releasing the lease"
-        written = self.asking.ask(word, lambda: self.table.replace_head(old, new), fenced=True)
+        written = self._ask(word, lambda: self.table.replace_head(old, new), fenced=True)
         if word != "renewing the lease":
             self.asking.requests.tell(word if written else f"{word}: refused")
         return written
@@ -78,24 +78,30 @@ class AgentIndex:
         names = "; ".join(
             f"/{leaf.directory}{' (gone)' if leaf.gone else ''}: {', '.join(leaf.files) or '-'}" for leaf in leaves
         )
-        written = self.asking.ask(f"committing {names}", lambda: self.table.transact(leaves, lease_token), fenced=True)
+        written = self._ask(f"committing {names}", lambda: self.table.transact(leaves, lease_token), fenced=True)
         self.asking.requests.tell(f"commits {names}" if written else f"commit of {names} refused")
         return written
 
     def write_shape(self, shape: Shape) -> None:
         item = shape_to_item(shape)
-        self.asking.ask("writing the tree's shape", lambda: self.table.put(item))
+        self._ask("writing the tree's shape", lambda: self.table.put(item))
 
     def leaves(self, after: int | None = None) -> Iterator[Leaf]:
         last = ("", "")
         while True:
-            page = self.asking.ask("scanning the index", lambda last=last: self._page(last))  # type: ignore[misc]
+            page = self._ask("scanning the index", lambda last=last: self._page(last))  # type: ignore[misc]
             for key, leaf in page:
                 last = key
                 if after is None or leaf.run >= after:
                     yield leaf
             if len(page) < PAGE:
                 return
+
+    def _ask(self, what: str, effect: Callable[[], T], *, fenced: bool = False) -> T:
+        try:
+            return self.asking.ask(what, self.table.asked(effect), fenced=fenced)
+        except NoTableError:
+            raise UnavailableError(f"{what}: there is no such table") from None
 
     def _page(self, last: tuple[str, str]) -> list[tuple[tuple[str, str], Leaf]]:
         return [(key, self.table.leaf_at(key)) for key in self.table.leaf_keys() if key > last][:PAGE]

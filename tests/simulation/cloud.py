@@ -9,6 +9,7 @@ from typing import Final
 from siteferry_contract.descriptor import Descriptor
 from siteferry_contract.errors import ContractError
 from siteferry_contract.job import Job, JobKind, decode_job
+from siteferry_contract.keys import split
 from siteferry_lambdas.batch import retry_delay
 from siteferry_lambdas.errors import HandlerError
 from siteferry_lambdas.invalidations import settle_invalidations
@@ -67,6 +68,8 @@ class Cloud:
         self.bucket = Bucket(lambda: scheduler.now)
         self.bucket.author = lambda: scheduler.process.name if scheduler.process else "-"
         self.table = Table()
+        self.lost = False
+        """The index is lost, and not yet rebuilt: nobody publishes meanwhile."""
         self.queues = Queues(lambda: scheduler.now, scheduler.at, rng, counts, schedule.held)
         self.queues.arrived = self._arrived
         self.cdn = Cdn(
@@ -102,6 +105,17 @@ class Cloud:
         """Have everybody who starts from now on work with another descriptor."""
         self.descriptor = descriptor
         self.site = replace(self.site, descriptor=_of_a_lambda(descriptor))
+
+    def drop_what_has_no_leaf(self) -> None:
+        """Delete dead letters that name a directory which the index does not know: nothing is left of it."""
+        for letters in self.queues.dead.values():
+            for letter in list(letters):
+                own = self.descriptor
+                job = decode_job(letter.body, kind=letter.kind, site=own.site, prefix=own.prefix)
+                directories = job.names if job.kind == "page" else [split(name)[0] for name in job.names]
+                if not all(self.table.directory(directory) for directory in directories):
+                    self.counts["dead letters dropped"] += 1
+                    letters.remove(letter)
 
     def handle(self, kind: JobKind, job: Job) -> None:
         """Do a job; raises HandlerError, ContractError."""

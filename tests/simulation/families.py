@@ -298,6 +298,24 @@ def _tags_come(names: _Names, rng: random.Random) -> Family:
     return Family(edits, (), {"tagging": ((30.0 + 30 * rng.random(), 1),)})
 
 
+def _lost_index(names: _Names, _: random.Random) -> Family:
+    """The index is lost, and an old delete comes between the PUT of a file that is back and its commit."""
+    beside = names.path.rpartition(b"/")[0] + b"/0.txt" if b"/" in names.path else b"0.txt"
+    edits = (
+        names.edit("write", path=beside.removeprefix(b"/")),
+        names.edit("write"),
+        names.edit("delete", cue=names.published()),
+        names.edit("write", 1, "the index is lost"),
+    )
+    done = f"^delete handler .*has done delete .*{names.key}"
+    steer = Steer(
+        AGENT, rf"^committing .*\b{names.name}", "hold", (done,), after=("is lost", names.has_put(1)), seconds=14.0
+    )
+    # Small leaves, so that the file's leaf is there before the file: as in a directory of thousands.
+    settings = {"losses": ((600.0, f"sends delete .*{names.key}"),), "held": 1.0, "small": 1, "redrives": True}
+    return Family(edits, (steer,), settings)
+
+
 FAMILIES: Final[Mapping[str, tuple[Callable[[_Names, random.Random], Family], tuple[bytes, ...]]]] = {
     "stale page": (_stale_page, PAGES),
     "page over a late mark": (_page_over_a_late_mark, PAGES),
@@ -323,6 +341,7 @@ FAMILIES: Final[Mapping[str, tuple[Callable[[_Names, random.Random], Family], tu
     "late copy": (_late_copy, (b"docs/a.txt",)),
     "tags come": (_tags_come, FILES),
     "directory for a file": (_directory_for_a_file, (b"x", b"docs/s")),
+    "lost index": (_lost_index, FILES),
     "file for a directory": (_file_for_a_directory, (b"x", b"docs/s")),
 }
 """With the files that it may be about."""
@@ -353,6 +372,7 @@ def steered(schedule: Schedule, name: str) -> Schedule:
         "excludes": (),
         "reforms": (),
         "tagging": (),
+        "losses": (),
         "meddling": (),
         "outage": (0.0, 0.0),
     }

@@ -11,6 +11,7 @@ from tests.simulation.cloudfront import TooManyError
 from tests.simulation.cues import Cues, Steer
 from tests.simulation.s3 import PreconditionFailedError
 from tests.simulation.scheduler import Process, Scheduler
+from tests.simulation.table import NoTableError
 
 T = TypeVar("T")
 
@@ -190,7 +191,7 @@ class Requests:
 
         def land() -> None:
             self.tell(f"{what} of {process.name}: has its effect now")
-            with suppress(PreconditionFailedError, TooManyError):
+            with suppress(PreconditionFailedError, TooManyError, NoTableError):
                 effect()
 
         if fault == "time-out":

@@ -13,6 +13,9 @@ from tests.simulation.users import draw_edits, tell_story
 STEERED: Final = 0.25
 """Part of the schedules that begins with a coincidence that was made."""
 
+LOST: Final = 0.08
+"""Part of the schedules in which the index is lost at some time, and rebuilt."""
+
 _CUES: Final[dict[FaultKind, str]] = {
     "throttle": "503",
     "error": "500, ",
@@ -26,6 +29,9 @@ def draw(seed: int, *, story: bool = False, family: str = "") -> Schedule:
     """Draw a schedule; `story`: one of those that the protocol is about, `family`: one of that family."""
     rng = random.Random(f"{seed} settings")
     schedule = replace(_draw(seed, story=story), **_settings(rng))
+    rare = random.Random(f"{seed} losses")
+    if rare.random() < LOST:
+        schedule = replace(schedule, losses=((rare.random() * rare.choice((60.0, 400.0)), ""),))
     if not family and not story and rng.random() < STEERED:
         family = rng.choice(tuple(FAMILIES))
     return steered(schedule, family) if family else schedule
@@ -84,6 +90,7 @@ def _draw(seed: int, *, story: bool) -> Schedule:
         approves=0.0,
         rules=(),
         reforms=(),
+        losses=(),
         meddling=(),
         audits=0.0,
         hints=0.0,

@@ -19,7 +19,7 @@ from tests.simulation.cloudfront import Cdn, TooManyError
 from tests.simulation.faults import Requests, ThrottledFault, UnknownFault
 from tests.simulation.s3 import Bucket, PreconditionFailedError
 from tests.simulation.sqs import Queues
-from tests.simulation.table import Table
+from tests.simulation.table import NoTableError, Table
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -41,6 +41,8 @@ class Asking:
             return self.requests.make(what, effect, timeout=TIMEOUT)
         except (ThrottledFault, UnknownFault) as fault:
             raise StoreError(f"{what}: no answer", retry_helps=True) from fault
+        except NoTableError as error:
+            raise StoreError(f"{what}: there is no such table", retry_helps=True) from error
         except PreconditionFailedError as error:
             self.counts["conditions that failed"] += 1
             raise ChangedError(what) from error
@@ -57,13 +59,17 @@ class HandlerIndex:
     table: Table
 
     def leaf_for(self, directory: str, name: str) -> Leaf | None:
-        leaf = self.asking.ask(f"reading the leaf of {name}", lambda: self.table.leaf_for(directory, name))
+        leaf = self.asking.ask(
+            f"reading the leaf of {name}", self.table.asked(lambda: self.table.leaf_for(directory, name))
+        )
         if leaf is not None:
             self.asking.tell(f"sees {name} of /{directory} as {'live' if leaf.file(name) else 'dead'}")
         return leaf
 
     def directory(self, directory: str) -> Sequence[Leaf]:
-        return self.asking.ask(f"reading directory /{directory}", lambda: self.table.directory(directory))
+        return self.asking.ask(
+            f"reading directory /{directory}", self.table.asked(lambda: self.table.directory(directory))
+        )
 
 
 @dataclass(slots=True)
@@ -170,17 +176,17 @@ class HandlerBroker:
     table: Table
 
     def ledger(self) -> Ledger:
-        item = self.asking.ask("reading the ledger", lambda: self.table.get(LEDGER_KEY))
+        item = self.asking.ask("reading the ledger", self.table.asked(lambda: self.table.get(LEDGER_KEY)))
         return item_to_ledger(item) if item else Ledger()
 
     def replace(self, before: Ledger, after: Ledger) -> bool:
         item, beat = ledger_to_item(after), {"N": str(before.beat)} if before.beat else None
-        written = self.asking.ask("writing the ledger", lambda: self.table.put_if(item, "beat", beat))
+        written = self.asking.ask("writing the ledger", self.table.asked(lambda: self.table.put_if(item, "beat", beat)))
         self.asking.counts["lost races for the ledger"] += not written
         return written
 
     def shape(self) -> Shape | None:
-        item = self.asking.ask("reading the shape", lambda: self.table.get(SHAPE_KEY))
+        item = self.asking.ask("reading the shape", self.table.asked(lambda: self.table.get(SHAPE_KEY)))
         return item_to_shape(item) if item else None
 
 

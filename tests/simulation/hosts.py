@@ -13,7 +13,7 @@ from siteferry.app import OpenSite
 from siteferry.carry import request_seconds
 from siteferry.config import Brake, Config
 from siteferry.daemon import run_daemon
-from siteferry.errors import BusyError, LeaseLostError, SiteferryError
+from siteferry.errors import BusyError, LeaseLostError, SiteferryError, UsageError
 from siteferry.hints import Heard
 from siteferry.lease import Control, Renewal
 from siteferry.parts import Services
@@ -101,6 +101,8 @@ class Host:
     excludes: int = 0
     """Which of `EXCLUDES` is configured now."""
     processes: int = 0
+    process: Process | None = None
+    """That was begun last."""
     running: Event | None = None
     """Asks the daemon that runs to stop."""
     last: Summary | None = None
@@ -122,6 +124,21 @@ class Host:
         """Begin an audit that mends, in a process of its own."""
         return self._start(lambda site, _: self._finish(site.repair(deep=deep)))
 
+    def rebuild(self) -> Process:
+        """Begin a rebuild of the index, in a process of its own."""
+
+        def run(site: Site, _: HostClock) -> None:
+            try:
+                summary = site.adopt(None)
+            except UsageError:
+                self.cloud.lost = False  # the one before was complete, only that nobody heard of it
+                return
+            self._finish(summary)
+            self.cloud.counts["files adopted"] += summary.adopted
+            self.cloud.lost = not summary.closed
+
+        return self._start(run)
+
     def daemon(self) -> Process:
         """Begin a daemon; it runs until it is asked to stop."""
 
@@ -138,6 +155,9 @@ class Host:
         """Keep the site published, until it is over."""
         scheduler, idle = self.cloud.scheduler, 1.0
         while not over():
+            if self.cloud.lost:
+                scheduler.sleep(5.0)
+                continue
             self._spoil_the_cache()
             if self.rng.random() < self.schedule.daemons:
                 process = self.daemon()
@@ -175,7 +195,7 @@ class Host:
             f"agent {self.name}{self.processes}", self.schedule.agent_tempo * self.rng.choice((0.3, 1.0, 1.0))
         )
         process.born = self.disk.clock()
-        self.running = Event(scheduler)
+        self.running, self.process = Event(scheduler), process
         clock = HostClock(scheduler, self.skew, self.running, self.cloud.requests)
         self.cloud.counts["agents started"] += 1
         scheduler.spawn(process, lambda: self._main(work, clock), self.rng.random() * 0.1)

@@ -9,7 +9,7 @@ from functools import partial
 from tests.simulation.cloud import Cloud
 from tests.simulation.hosts import Host
 from tests.simulation.meddler import Meddler
-from tests.simulation.schedule import Schedule
+from tests.simulation.schedule import LEASE, Schedule
 from tests.simulation.scheduler import Process, Scheduler
 from tests.simulation.settings import EXCLUDES, HEADER_RULES, INVALIDATIONS, REFORMS
 
@@ -26,6 +26,10 @@ class Operator:
     counts: Counter[str]
     approved: Callable[[], None]
     """Hears of every approval."""
+    forgotten: Callable[[], None]
+    """Hears of every loss of the index, and with it of what was counted."""
+    losing: list[Process] = field(default_factory=list, init=False)
+    """Until the index is rebuilt."""
     quiet: bool = field(default=False, init=False)
 
     def begin(self, now: float) -> None:
@@ -41,6 +45,10 @@ class Operator:
         )
         for after, action in plans:
             self.scheduler.at(now + after, partial(self._unless_quiet, action))
+        for after, cue in schedule.losses:
+            process = Process("operator with a lost index")
+            self.losing.append(process)
+            self.scheduler.spawn(process, partial(self._lose, after, cue))
 
     def approve(self, host: Host) -> bool:
         """Let the deletes go that a host's last sync held; tells whether there were any."""
@@ -56,6 +64,34 @@ class Operator:
                 self.cloud.requests.tell("redrives the dead letters")
             if self.rng.random() < self.schedule.approves:
                 self.approve(self.rng.choice(self.hosts))
+
+    def _lose(self, after: float, cue: str) -> None:
+        """Lose the index, and do what the runbook says."""
+        if cue:
+            self.cloud.requests.cues.wait(cue.split(" then "), after)
+        else:
+            self.scheduler.sleep(after)
+        if self.quiet or self.cloud.lost:
+            return
+        cloud, host = self.cloud, self.rng.choice(self.hosts)
+        cloud.lost = True
+        cloud.table.delete()
+        self._done("indexes lost", "the index is lost")
+        while any(one.process and not one.process.ended for one in self.hosts):
+            for one in self.hosts:
+                if one.running is not None:
+                    one.running.set()
+            self.scheduler.sleep(1.0)
+        self.scheduler.sleep(LEASE)  # until no request can be under way any more
+        cloud.table.create()
+        self.forgotten()
+        while cloud.lost:
+            self.scheduler.join(host.rebuild())
+            head = cloud.table.head
+            if head and head.open and head.rebuilt and self.rng.random() < 0.2:
+                cloud.lost = False
+                cloud.requests.tell("leaves the rest of it to a sync")
+            self.scheduler.sleep(LEASE * self.rng.random())
 
     def _unless_quiet(self, action: Callable[[], None]) -> None:
         if not self.quiet:

@@ -70,6 +70,8 @@ class Schedule:
     """When other copy rules are deployed, or pages or redirects are turned on or off, and which of `REFORMS`."""
     tagging: tuple[tuple[float, int], ...]
     """When another way to invalidate is deployed, and which of `INVALIDATIONS`."""
+    losses: tuple[tuple[float, str], ...]
+    """When the index is lost: seconds from the begin, or a cue, and the seconds for which it is waited for at most."""
     meddling: tuple[float, ...]
     """When somebody changes the bucket behind the site's back."""
     audits: float
@@ -93,5 +95,11 @@ class Schedule:
         """Whether only an audit that mends can bring all to what it must be.
 
         A handler that is at work while other copy rules are deployed may still make a duplicate by those it began with.
+        Of a lost index nobody knows what it was about to delete.
         """
+        return self.ends_without_its_files or bool(self.losses)
+
+    @property
+    def ends_without_its_files(self) -> bool:
+        """Whether even files, their duplicates and pages may be missing before that audit."""
         return bool(self.meddling or self.reforms)

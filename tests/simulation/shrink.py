@@ -76,6 +76,7 @@ _LEAST: dict[str, Any] = {
     "reforms": (),
     "tagging": (),
     "hints": 0.0,
+    "losses": (),
     "meddling": (),
     "audits": 0.0,
     "excludes": (),

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from siteferry.errors import IndexDamagedError
 from siteferry.head import Head, head_to_item, item_to_head
@@ -12,15 +12,22 @@ from siteferry_contract.index import is_leaf, item_to_leaf, leaf_to_item
 from siteferry_contract.keys import join
 from siteferry_contract.leaf import Entry, FileEntry, Leaf, sort_name
 
+T = TypeVar("T")
+
 MAX_ITEM_BYTES: Final = 400_000
 MAX_TRANSACTION: Final = 100
 _COMPARED: Final = ("version", "epoch", "run", "open", "lease_token", "lease_beat")
+
+
+class NoTableError(Exception):
+    """Somebody deleted the table."""
 
 
 @dataclass(slots=True)
 class Table:
     """The table. Every method is one atomic effect."""
 
+    deleted: bool = False
     head_item: dict[str, Any] | None = None
     items: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     written: Callable[[Head, Head], None] = lambda _before, _after: None
@@ -29,6 +36,26 @@ class Table:
     """Hears of every commit: the files of its directories before and after."""
     _decoded: dict[tuple[str, str], tuple[Mapping[str, Any], Leaf]] = field(default_factory=dict)
     """Leaves by key, with the items that they were decoded from."""
+
+    def delete(self) -> None:
+        """Delete it, and all that is in it."""
+        self.deleted, self.head_item = True, None
+        self.items.clear()
+        self._decoded.clear()
+
+    def create(self) -> None:
+        """Have an empty one in its place."""
+        self.deleted = False
+
+    def asked(self, effect: Callable[[], T]) -> Callable[[], T]:
+        """Give an effect that raises NoTableError if there is nothing to have it on."""
+
+        def ask() -> T:
+            if self.deleted:
+                raise NoTableError
+            return effect()
+
+        return ask
 
     @property
     def head(self) -> Head | None:

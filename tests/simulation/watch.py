@@ -39,6 +39,10 @@ class Watch:
         """Judge no number any more."""
         self.approved = True
 
+    def hear_of_a_loss(self) -> None:
+        """Count anew: with the index what the brake counts is lost."""
+        self.deleted = 0
+
     def written(self, before: Head, after: Head) -> None:
         """Hear of a write of the head."""
         if after.epoch != before.epoch or after.run < before.run:

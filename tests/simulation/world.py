@@ -101,7 +101,14 @@ class World:
         self.rng = rng
         self._quiet = False
         self.operator = Operator(
-            schedule, self.scheduler, self.cloud, self.hosts, rng, counts, self.watch.hear_of_an_approval
+            schedule,
+            self.scheduler,
+            self.cloud,
+            self.hosts,
+            rng,
+            counts,
+            self.watch.hear_of_an_approval,
+            self.watch.hear_of_a_loss,
         )
         self.requests.cues.steer(schedule.steers)
 
@@ -117,17 +124,23 @@ class World:
         try:
             with self._real_code():
                 self._live()
-                self._come_to_rest()
+                # After a loss, a job about what is gone has no leaf before the audit gives it one.
+                self._come_to_rest(without_letters=not self.schedule.losses)
                 if self.schedule.ends_with_an_audit:
+                    if not self.schedule.ends_without_its_files:
+                        self.result.failures += [text for text in self._violations() if text.startswith("LOSS")]
                     self._mend()
             self.result.failures += [f"ESCAPED: {text}" for text in self.scheduler.escaped]
             if not self.result.failures:
-                self.result.failures += violations(self.disk, self.cloud, EXCLUDES[self.hosts[0].excludes])
+                self.result.failures += self._violations()
         except StuckError as error:
             self.result.failures.append(f"STUCK: {error}")
         return self.result
 
     # ---- phases
+
+    def _violations(self) -> Iterator[str]:
+        return violations(self.disk, self.cloud, EXCLUDES[self.hosts[0].excludes])
 
     def _live(self) -> None:
         schedule, scheduler = self.schedule, self.scheduler
@@ -154,9 +167,9 @@ class World:
         for host in self.hosts:
             if host.running is not None:
                 host.running.set()
-        scheduler.run(lambda: all(host.ended for host in hosts))
+        scheduler.run(lambda: all(process.ended for process in (*hosts, *self.operator.losing)))
 
-    def _come_to_rest(self) -> None:
+    def _come_to_rest(self, *, without_letters: bool = True) -> None:
         # Whoever published last has a cache that is valid, and so the least reason to look again.
         scheduler, host = self.scheduler, max(self.hosts, key=lambda host: host.ended)
         for n in range(ROUNDS):
@@ -168,7 +181,7 @@ class World:
             summary = host.last
             approved = self.operator.approve(host)
             at_rest = summary and summary.run is None and not summary.deferred and not summary.failures
-            if at_rest and not redriven and not approved and not self._dead():
+            if at_rest and not approved and not (without_letters and (redriven or self._dead())):
                 return
             scheduler.now += self.schedule.settle + LEASE / 2
             if self.scheduler.escaped:
@@ -187,6 +200,8 @@ class World:
             if not self.operator.approve(host) and host.last and not host.last.deferred:
                 break
             self.scheduler.now += self.schedule.settle
+        if self.schedule.losses:
+            self.cloud.drop_what_has_no_leaf()
         self._come_to_rest()
 
     def _dead(self) -> int:

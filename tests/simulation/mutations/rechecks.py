@@ -3,6 +3,8 @@
 from typing import Any
 from unittest.mock import patch
 
+import siteferry.run
+from siteferry.commit import edit_directory
 from siteferry.publish import Publisher
 from siteferry.recheck import Recheck
 from siteferry.run import Effects
@@ -27,3 +29,12 @@ def check_gone() -> Patches:
         return real(self, change) if self.tree.is_regular_file(change.path, change.raw) else []
 
     return [patch.object(Recheck, "_again", again)]
+
+
+def rebuilt() -> Patches:
+    """The leaves of a rebuilt index count as if nothing had ever been deleted under them."""
+
+    def edit(*args: Any, rebuilt: bool, **named: Any) -> Any:
+        return edit_directory(*args, **named)
+
+    return [patch.object(siteferry.run, "edit_directory", edit)]
