@@ -14,6 +14,7 @@ from tests.simulation.expected import Expected, expect, raw_name
 from tests.simulation.meddler import FOREIGN
 from tests.simulation.s3 import Version
 
+MISSING = "LOSS: the bucket does not have"
 PAGE_TYPE = "text/html; charset=utf-8"
 OWN_METADATA = frozenset({MTIME, UPLOAD, PATH})
 
@@ -80,7 +81,7 @@ def _bucket(disk: Disk, own: Descriptor, expected: Expected, cloud: Cloud) -> It
             yield f"LEAK: the bucket still has {key}: {(objects[key].body or b'')[:30]!r}"
         elif key not in objects:
             top = cloud.bucket.top(key)
-            yield f"LOSS: the bucket does not have {key} ({'marked deleted' if top else 'never there'})"
+            yield f"{MISSING} {key} ({'marked deleted' if top else 'never there'})"
         elif objects[key].body != wanted[key]:
             yield f"LOSS: the bucket has another {key}: {(objects[key].body or b'')[:30]!r}"
         elif is_generated(objects[key].metadata) != (sources[key] in pages):

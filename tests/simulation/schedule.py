@@ -101,5 +101,5 @@ class Schedule:
 
     @property
     def ends_without_its_files(self) -> bool:
-        """Whether even files, their duplicates and pages may be missing before that audit."""
+        """Whether before that audit even something may be missing in the bucket."""
         return bool(self.meddling or self.reforms)

@@ -31,7 +31,7 @@ from tests.simulation.cloud import Cloud
 from tests.simulation.disk import Disk, SimulatedOs
 from tests.simulation.faults import Faults, Requests
 from tests.simulation.hosts import Host
-from tests.simulation.invariant import violations
+from tests.simulation.invariant import MISSING, violations
 from tests.simulation.meddler import FOREIGN
 from tests.simulation.mutations import MUTATIONS
 from tests.simulation.operators import Operator
@@ -46,6 +46,8 @@ BEGIN = 1_800_000_000.0
 """Seconds since 1970."""
 ROUNDS = 25
 """Syncs after everything else ended, in which the site must come to rest."""
+REDRIVES = 3
+"""Of what may fail for good."""
 AUDITS = 5
 """Deep ones at most, for what was done behind the site's back: files may be deferred, deletes may need an approval."""
 
@@ -125,10 +127,10 @@ class World:
             with self._real_code():
                 self._live()
                 # After a loss, a job about what is gone has no leaf before the audit gives it one.
-                self._come_to_rest(without_letters=not self.schedule.losses)
+                self._come_to_rest(letters_may_stay=bool(self.schedule.losses))
                 if self.schedule.ends_with_an_audit:
                     if not self.schedule.ends_without_its_files:
-                        self.result.failures += [text for text in self._violations() if text.startswith("LOSS")]
+                        self.result.failures += [text for text in self._violations() if text.startswith(MISSING)]
                     self._mend()
             self.result.failures += [f"ESCAPED: {text}" for text in self.scheduler.escaped]
             if not self.result.failures:
@@ -169,7 +171,7 @@ class World:
                 host.running.set()
         scheduler.run(lambda: all(process.ended for process in (*hosts, *self.operator.losing)))
 
-    def _come_to_rest(self, *, without_letters: bool = True) -> None:
+    def _come_to_rest(self, *, letters_may_stay: bool = False) -> None:
         # Whoever published last has a cache that is valid, and so the least reason to look again.
         scheduler, host = self.scheduler, max(self.hosts, key=lambda host: host.ended)
         for n in range(ROUNDS):
@@ -181,7 +183,7 @@ class World:
             summary = host.last
             approved = self.operator.approve(host)
             at_rest = summary and summary.run is None and not summary.deferred and not summary.failures
-            if at_rest and not approved and not (without_letters and (redriven or self._dead())):
+            if at_rest and not approved and (n > REDRIVES + 1 if letters_may_stay else not (redriven or self._dead())):
                 return
             scheduler.now += self.schedule.settle + LEASE / 2
             if self.scheduler.escaped:
