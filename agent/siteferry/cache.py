@@ -124,6 +124,14 @@ class Cache:
                 rows = [("epoch", version.epoch), ("run", str(version.run))]
                 self._db.executemany("INSERT INTO meta VALUES (?, ?)", rows)
 
+    def set_table(self, table: str) -> None:
+        """Record that a run was opened in this index table."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('table', ?)", (table,))
+
+    def has_used(self, table: str) -> bool:
+        """Tell whether that was so in this one, the last time."""
+        return self._meta("table") == table
+
     def set_settings(self, fingerprint: str) -> None:
         """Forget the digests if they were made under other settings."""
         if self._meta("settings") != fingerprint:

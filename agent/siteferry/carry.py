@@ -62,6 +62,7 @@ class Carrier:
             forget_deletes=comparison.approved,
             rebuilds=extra.rebuilds,
         )
+        p.cache.set_table(p.descriptor.table)
         p.reporter.opened(summary.run)
         seconds = request_seconds(p.config.lease)
         work = Work(

@@ -55,6 +55,7 @@ class Site:
             services.renewal,
             owner=state.owner,
             seconds=config.lease,
+            has_used=copy.has_used,
         )
         self._look = Look(self.parts)
         self._carrier = Carrier(self.parts, self.tenancy, self._look)
@@ -117,7 +118,7 @@ class Site:
 
         None: the index was lost; whatever its age, an object that has its file's bytes is the file's.
         """
-        return self._with_cache(lambda: self._mender.adopt(self.tenancy.acquire(), fudge))
+        return self._with_cache(lambda: self._mender.adopt(self.tenancy.acquire(adopts=True), fudge))
 
     def look_at_adoption(self, fudge: float | None, *, as_json: bool) -> Summary:
         """Show what an adoption would do."""

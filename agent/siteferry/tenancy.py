@@ -28,9 +28,12 @@ class Tenancy:
         *,
         owner: str,
         seconds: float,
+        has_used: Callable[[str], bool] = lambda _: False,
     ) -> None:
+        """Make it; `has_used` tells whether this agent has used an index table before."""
         self._index, self._clock, self._descriptor, self._reporter = index, clock, descriptor, reporter
         self._make_renewal, self._owner, self._seconds = make_renewal, owner, seconds
+        self._has_used = has_used
         self._control: Control | None = None
         self._renewal: AbstractContextManager[Any] | None = None
 
@@ -46,11 +49,19 @@ class Tenancy:
         assert self._control is not None
         return self._control
 
-    def read(self) -> Head:
-        """Read the head, and make it if the table is new; what is known is true as long as the lease is held."""
+    def read(self, *, adopts: bool = False) -> Head:
+        """Read the head, and make it if the table is new; what is known is true as long as the lease is held.
+
+        Only who adopts what is in the bucket makes it in a table that is not new: raises IndexDamagedError.
+        """
         if self.held:
             return self.control.head
         head = self._index.read_head()
+        if (head is None or not head.run) and not adopts and self._has_used(self._descriptor.table):
+            raise IndexDamagedError(
+                f"the index is lost: table {self._descriptor.table} is empty, but this agent has published with it",
+                "docs/lost-index.md; `siteferry adopt --rebuild` makes it again without uploading what is the same",
+            )
         if head is None:
             self._index.create_head(Head.first())
             head = self._index.read_head()
@@ -66,12 +77,12 @@ class Tenancy:
         check_applied(head, self._descriptor)
         return head
 
-    def acquire(self) -> Head:
+    def acquire(self, *, adopts: bool = False) -> Head:
         """Take the lease and keep it; gives the head as it is then. Raises BusyError that names who has it."""
         if self.held:
             return self.control.head
         if self._control is None:
-            self.read()
+            self.read(adopts=adopts)
         control = self.control
         lease = control.head.lease
         if lease and not control.takes_at_once:

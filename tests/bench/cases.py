@@ -6,8 +6,9 @@ from typing import Final
 from tests.bench.daemon import hinted, idle, one_file
 from tests.bench.handlers import renamed
 from tests.bench.restoring import again, from_nothing
+from tests.bench.site import TABLE
 from tests.bench.tree import edit_tree
-from tests.bench.workbench import LIMIT, LIMIT_TWO, Rows, Workbench, in_turn
+from tests.bench.workbench import LIMIT, LIMIT_TWO, Rows, Workbench, WrongError, in_turn
 
 CHANGED_PART: Final = 0.01
 
@@ -54,6 +55,20 @@ def first(bench: Workbench, rounds: int) -> Rows:
     return rows
 
 
+def rebuilt(bench: Workbench, rounds: int) -> Rows:
+    """The index is lost, and the bucket as it was."""
+    bench.bring_to_par()
+    rows: Rows = {}
+    for _ in range(rounds):
+        bench.server.drop(TABLE)
+        row = bench.run(bench.site, "adopt", "--rebuild", "--quiet")
+        if puts := row["requests"].get("s3.PutObject", 0):
+            raise WrongError(f"{puts} files were uploaded again")
+        rows.setdefault(bench.site.name, []).append(row)
+        bench.run(bench.site)
+    return rows
+
+
 CASES: Final[Mapping[str, Callable[[Workbench, int], Rows]]] = {
     "first": first,
     "nochange": no_change,
@@ -64,4 +79,5 @@ CASES: Final[Mapping[str, Callable[[Workbench, int], Rows]]] = {
     "restore": from_nothing,
     "again": again,
     "renamed": renamed,
+    "rebuilt": rebuilt,
 }

@@ -151,6 +151,12 @@ def _again(result: Result) -> Iterator[Goal]:
     yield Goal("restore, nothing differs: requests beyond those for the index", _others(result, _OF_THE_INDEX), 0)
 
 
+def _rebuilt(result: Result) -> Iterator[Goal]:
+    requests = result.requests(SITE)
+    yield Goal("rebuilt: HEADs a file", requests.get("s3.HeadObject", 0) / result.files, 1)
+    yield Goal("rebuilt: PUTs", requests.get("s3.PutObject", 0), 0)
+
+
 def _others(result: Result, known: "set[str] | frozenset[str]") -> float:
     return sum(count for operation, count in result.requests(SITE).items() if operation not in known)
 
@@ -165,4 +171,5 @@ _JUDGES: Final[Mapping[str, Callable[[Result], Iterator[Goal]]]] = {
     "restore": _restore,
     "again": _again,
     "renamed": _renamed,
+    "rebuilt": _rebuilt,
 }

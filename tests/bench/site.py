@@ -13,7 +13,7 @@ from tests.bench.server import Server
 
 SITE: Final = "bench"
 BUCKET: Final = "siteferry"
-TABLE: Final = "siteferry"
+TABLE: Final = "siteferry-index"
 SETTLE_SECONDS: Final = 1.0
 """The least that the configuration allows."""
 CREDENTIALS: Final = {
@@ -53,10 +53,10 @@ class Siteferry:
         """Where it keeps its state."""
         return self._folder / "state"
 
-    def command(self, command: str = "sync") -> list[str]:
+    def command(self, command: str = "sync", *options: str) -> list[str]:
         """Give the command line."""
         quiet = ["--quiet"] if command in ("sync", "run") else []
-        return [self._python, "-m", "siteferry", command, *quiet, "--config", str(self.configuration)]
+        return [self._python, "-m", "siteferry", command, *options, *quiet, "--config", str(self.configuration)]
 
     def restore_command(self, destination: Path, *options: str) -> list[str]:
         """Give the command line of a restore as on a new host, which has the configuration alone."""

@@ -15,6 +15,7 @@ TITLES: Final = {
     "restore": "Restore into an empty directory",
     "again": "Restore again, nothing differs",
     "renamed": "A directory renamed, all files in it, to the end of what the Lambdas do about it",
+    "rebuilt": "The index is lost, and rebuilt from tree and bucket",
 }
 _HEADER: Final = ("", "CPU s", "of siteferry's", "wall s", "RSS MiB", "PSS MiB", "largest process", "requests")
 

@@ -90,6 +90,16 @@ def test_a_wrong_file_is_noticed(bench: Workbench, tmp_path: Path) -> None:
         verify(bench.root, tmp_path / "restored", "one")
 
 
+def test_a_rebuilt_index_takes_one_look_a_file(bench: Workbench) -> None:
+    """Of a bucket that is as it was, each object is looked at once, and none is put."""
+    requests = run_case(bench, "rebuilt", 1).requests(SITE)
+    files = len(list(walk(bench.root)))
+    assert {name: count for name, count in requests.items() if name.startswith("s3.")} == {
+        "s3.HeadObject": files,
+        "s3.ListObjectsV2": 1,
+    }
+
+
 def test_a_renamed_directory_is_followed_to_the_end_of_all_jobs(bench: Workbench) -> None:
     """Every file is put once under its new name; the real handlers clear each old key and make each page."""
     files = len(list(walk(bench.root)))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from siteferry.checksum import crc64nvme
-from siteferry.errors import RootError, UsageError
+from siteferry.errors import IndexDamagedError, RootError, UsageError
 from siteferry.report import Summary
 from siteferry_contract.descriptor import HeaderRule
 from tests.unit.agent.fakes import DAY, Crash, MemoryIndex, World
@@ -252,6 +252,7 @@ def test_leaves_of_a_sync_that_came_before_had_deletes_too(world: World) -> None
     """Those that a sync wrote to the empty index before it was cut short count as leaves that had a delete."""
     fill(world)
     lose(world)
+    (world.config.state_dir / "cache.sqlite").unlink()
     for at in itertools.count():
         world.faults.die_at, world.faults.die_after_effect = at, True
         with pytest.raises(Crash):
@@ -264,6 +265,22 @@ def test_leaves_of_a_sync_that_came_before_had_deletes_too(world: World) -> None
     world.faults.revive()
     rebuild(world)
     assert all(leaf.had_delete for leaf in world.index.all().values())
+
+
+def test_a_sync_does_not_begin_anew_where_the_index_is_lost(world: World) -> None:
+    """An agent that published with a table says so when it is empty, and what to do; with another table it begins."""
+    fill(world)
+    lose(world)
+    for work in (lambda site: site.sync(), lambda site: site.repair(deep=False)):
+        with pytest.raises(IndexDamagedError) as refused, world.agent() as site:
+            work(site)
+        assert "adopt --rebuild" in refused.value.remedy
+    assert set(world.faults.log) == {"read_head"}
+    rebuild(world)
+    assert world.sync().run is None
+    lose(world)
+    world.descriptor = replace(world.descriptor, table="another")
+    assert world.sync().uploaded == len(NAMES)
 
 
 def test_a_look_at_a_rebuild_changes_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -329,14 +346,17 @@ def test_a_sync_goes_on_after_a_rebuild_that_died(world: World, after_effect: bo
             break
         here.faults.revive()
         here.clock.time += here.config.lease
+        head = here.index.head
+        if head is None or not head.run:
+            with pytest.raises(IndexDamagedError):
+                here.sync()
+            continue
         here.settle()
         with here.agent() as site:
             site.repair(deep=False)
         here.handle()
         here.check()
-        head = here.index.head
-        assert head is not None
-        assert not head.rebuilt or all(leaf.had_delete for leaf in here.index.all().values())
+        assert all(leaf.had_delete for leaf in here.index.all().values())
     assert at > 10
 
 

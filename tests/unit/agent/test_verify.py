@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,9 +113,7 @@ def test_a_directory_that_is_away_for_a_cycle_is_published_again(site: World) ->
 def test_a_directory_of_another_encoding_takes_its_place(site: World) -> None:
     """A directory renamed to other bytes of the same key is compared anew, with all beneath it."""
     top = os.fsencode(site.root)
-    site.descriptor = type(site.descriptor)(
-        **{name: getattr(site.descriptor, name) for name in site.descriptor.__slots__} | {"encoding": "auto"}
-    )
+    site.descriptor = replace(site.descriptor, encoding="auto", table="of another site")
     site.index._head = None
     site.index._items.clear()
     os.makedirs(top + b"/\xe9/in")
