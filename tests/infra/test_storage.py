@@ -1,7 +1,10 @@
 """What holds for the bucket and the index of every site."""
 
+import re
+
 import pytest
 
+from tests.docs.pages import PROJECT
 from tests.infra.conftest import Synthesized, deny_without_tls
 
 
@@ -50,3 +53,20 @@ def test_the_index_is_keyed_billed_and_backed_up(made: Synthesized) -> None:
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
     assert table["DeletionProtectionEnabled"] is True
+
+
+def test_the_table_of_the_runbook_is_the_templates(made: Synthesized) -> None:
+    """What docs/lost-index.md has an operator create in its place has the same keys, billing and protection."""
+    text = (PROJECT / "docs" / "lost-index.md").read_text("utf-8")
+    (create,) = re.findall(r"create-table((?:.*\\\n)*.*)", text)
+    (table,) = made.properties("AWS::DynamoDB::Table")
+    shorthand = [{name: value for name, _, value in (one.partition("=") for one in group.split(","))}
+                 for group in re.findall(r"AttributeName=\S+", create)]  # fmt: skip
+    assert [one for one in shorthand if "AttributeType" in one] == table["AttributeDefinitions"]
+    assert [one for one in shorthand if "KeyType" in one] == table["KeySchema"]
+    assert f"--billing-mode {table['BillingMode']}" in create
+    assert table["DeletionProtectionEnabled"] == ("--deletion-protection-enabled" in text)
+    recovery = table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+    assert f"PointInTimeRecoveryEnabled={str(recovery).lower()}" in text
+    known = {"KeySchema", "AttributeDefinitions", "BillingMode", "DeletionProtectionEnabled", "Tags"}
+    assert table.keys() == known | {"PointInTimeRecoverySpecification"}

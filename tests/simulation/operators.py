@@ -66,7 +66,7 @@ class Operator:
                 self.approve(self.rng.choice(self.hosts))
 
     def _lose(self, after: float, cue: str) -> None:
-        """Lose the index, and do what the runbook says."""
+        """Lose the index, and do what docs/lost-index.md says."""
         if cue:
             self.cloud.requests.cues.wait(cue.split(" then "), after)
         else:
