@@ -118,6 +118,11 @@ class Mender:
                 f"this site's index is in use already: {what}",
                 "`siteferry audit` compares index and bucket, and --repair mends what differs",
             )
+        if not (rebuilds or head.run) and self.parts.cache.has_used(self.parts.descriptor.table):
+            raise UsageError(
+                "this site's index is lost: adopt without --rebuild is for a bucket that another tool filled",
+                "`siteferry adopt --rebuild` makes the index again",
+            )
 
     def _unclosed(self, head: Head) -> Scope:
         return of_unclosed_runs(self.parts.cache, opened=head.opened or 0.0, first_open=head.open or FIRST_RUN)

@@ -11,7 +11,7 @@ from siteferry.checksum import crc64nvme
 from siteferry.errors import IndexDamagedError, RootError, UsageError
 from siteferry.report import Summary
 from siteferry_contract.descriptor import HeaderRule
-from tests.unit.agent.fakes import DAY, Crash, MemoryIndex, World
+from tests.unit.agent.fakes import DAY, Crash, MemoryIndex, StoredObject, World
 
 NAMES = ("a.html", "docs/b", "docs/index.html", "pictures/deep/d.png", "pictures/d.png")
 
@@ -182,22 +182,14 @@ def test_a_late_delete_of_the_lost_index_is_noticed(world: World) -> None:
     fill(world)
     lose(world)
     del world.objects.current["a.html"]
-    put = world.objects.put
-    hit = []
+    hit: list[StoredObject] = []
 
-    def then_deleted(request: str) -> None:
-        # The page is put in a later phase than its directory's first leaf is committed.
-        if request == "commit" and put_done and not hit:
+    def delete_what_is_put(request: str) -> None:
+        # A page is put in a later phase than the first commit of its directory's leaf, so that there is one.
+        if request == "commit" and "a.html" in world.objects.current and not hit:
             hit.append(world.objects.current.pop("a.html"))
 
-    put_done: list[str] = []
-
-    def putting(key: str, *rest: object) -> None:
-        put(key, *rest)  # type: ignore[arg-type]
-        put_done.append(key)
-
-    world.objects.put = putting  # type: ignore[method-assign,assignment]
-    world.faults.before = then_deleted
+    world.faults.before = delete_what_is_put
     summary = rebuild(world)
     assert hit
     assert "a.html" in world.objects.current, summary.line()
@@ -271,11 +263,15 @@ def test_a_sync_does_not_begin_anew_where_the_index_is_lost(world: World) -> Non
     """An agent that published with a table says so when it is empty, and what to do; with another table it begins."""
     fill(world)
     lose(world)
-    for work in (lambda site: site.sync(), lambda site: site.repair(deep=False)):
-        with pytest.raises(IndexDamagedError) as refused, world.agent() as site:
-            work(site)
-        assert "adopt --rebuild" in refused.value.remedy
+    with pytest.raises(IndexDamagedError) as refused:
+        world.sync()
+    assert "adopt --rebuild" in refused.value.remedy
+    with pytest.raises(IndexDamagedError), world.agent() as site:
+        site.repair(deep=False)
     assert set(world.faults.log) == {"read_head"}
+    with pytest.raises(UsageError) as wrong, world.agent() as site:
+        site.adopt(0.0)
+    assert "adopt --rebuild" in wrong.value.remedy
     rebuild(world)
     assert world.sync().run is None
     lose(world)
