@@ -122,7 +122,7 @@ class Site:
 
     def look_at_adoption(self, fudge: float | None, *, as_json: bool) -> Summary:
         """Show what an adoption would do."""
-        return self._mender.look_at_adoption(self.tenancy.look(), fudge, as_json=as_json)
+        return self._mender.look_at_adoption(self.tenancy.look(adopts=True), fudge, as_json=as_json)
 
     def reindex(self, path: bytes) -> int:
         """Have the pages and redirects of a directory and all beneath it made again; gives their number."""

@@ -57,11 +57,7 @@ class Tenancy:
         if self.held:
             return self.control.head
         head = self._index.read_head()
-        if (head is None or not head.run) and not adopts and self._has_used(self._descriptor.table):
-            raise IndexDamagedError(
-                f"the index is lost: table {self._descriptor.table} is empty, but this agent has published with it",
-                "docs/lost-index.md; `siteferry adopt --rebuild` makes it again without uploading what is the same",
-            )
+        self._refuse_a_lost_one(head, adopts=adopts)
         if head is None:
             self._index.create_head(Head.first())
             head = self._index.read_head()
@@ -71,9 +67,11 @@ class Tenancy:
         self._control = Control(self._index, self._clock, owner=self._owner, seconds=self._seconds, head=head)
         return head
 
-    def look(self) -> Head:
-        """Read the head and change nothing: a new table is shown as it would be."""
-        head = self._index.read_head() or Head.first()
+    def look(self, *, adopts: bool = False) -> Head:
+        """Read the head and change nothing: a new table is shown as it would be; raises IndexDamagedError likewise."""
+        found = self._index.read_head()
+        self._refuse_a_lost_one(found, adopts=adopts)
+        head = found or Head.first()
         check_applied(head, self._descriptor)
         return head
 
@@ -111,6 +109,13 @@ class Tenancy:
         """Forget the lease without a word to the index: after it was lost."""
         self._stop_renewal()
         self._control = None
+
+    def _refuse_a_lost_one(self, head: Head | None, *, adopts: bool) -> None:
+        if (head is None or not head.run) and not adopts and self._has_used(self._descriptor.table):
+            raise IndexDamagedError(
+                f"the index is lost: table {self._descriptor.table} is empty, but this agent has published with it",
+                "docs/lost-index.md; `siteferry adopt --rebuild` makes it again without uploading what is the same",
+            )
 
     def _stop_renewal(self) -> None:
         if self._renewal is not None:

@@ -266,8 +266,12 @@ def test_a_sync_does_not_begin_anew_where_the_index_is_lost(world: World) -> Non
     with pytest.raises(IndexDamagedError) as refused:
         world.sync()
     assert "adopt --rebuild" in refused.value.remedy
-    with pytest.raises(IndexDamagedError), world.agent() as site:
-        site.repair(deep=False)
+    with world.agent() as site:
+        for work in (site.audit, site.repair):
+            with pytest.raises(IndexDamagedError):
+                work(deep=False)
+        with pytest.raises(IndexDamagedError):
+            site.dry_run(as_json=False)
     assert set(world.faults.log) == {"read_head"}
     with pytest.raises(UsageError) as wrong, world.agent() as site:
         site.adopt(0.0)
