@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from siteferry.errors import UnavailableError
@@ -98,7 +98,7 @@ class Cloud:
 def with_lease(head: Head, token: str, beat: int = 1) -> Head:
     """Give a head with a lease."""
     lease = LeaseRecord("host:/var/lib/siteferry", token, beat, 60.0)
-    return Head(head.epoch, head.run, head.open, head.opened, lease, head.applied, head.deletes)
+    return replace(head, lease=lease)
 
 
 def leaf_of(directory: str, *names: str, bound: str = "", run: int = 1, gone: bool = False) -> Leaf:

@@ -73,6 +73,18 @@ def test_an_object_is_looked_at_once(world: World) -> None:
     assert heads(world) == len(NAMES) + pages
 
 
+def test_a_second_look_is_for_what_comes_after_a_leaf(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a directory that is committed in parts, those of the first need no look after the commit, the others do."""
+    for number in range(10):
+        world.write(f"{number}", b"%d" % number)
+    world.settle()
+    lose(world)
+    monkeypatch.setattr("siteferry.plan.CHUNK", 5)
+    assert rebuild(world).adopted == 10
+    page, first = 1, 4  # the first part has the directory itself as well
+    assert heads(world) == 10 + page + (10 - first)
+
+
 def test_age_does_not_matter(world: World) -> None:
     """A file that was touched since, and so is younger than its object, is still not uploaded."""
     fill(world)
