@@ -146,7 +146,7 @@ class Publisher:
             crc = body.crc if body else self._checksum(directory, change)
             entry = _entry(change, crc, raw)
             if not difference(found, entry, doubts=True):
-                if has_headers(found, self._headers.of(change.key, change.state.mtime_ns)):
+                if has_headers(found, self._headers.of(change.key, change.full_path, change.state.mtime_ns)):
                     return Published(entry, uploaded=False)
                 return self.publish_headers(directory, change._replace(published=crc), raw)
         return self.publish(directory, change, raw, force=False, body=body)

@@ -3,8 +3,8 @@
 Cases: first (the bucket is empty), nochange, changed (1 %), daemon (a cycle of `siteferry run` without a change), one
 (one file changed beside a running daemon), hinted (the same, and the FTP server's log says so), restore (into an empty
 directory), again (the same, nothing differs), renamed (a directory with all files, what the Lambdas do included),
-rebuilt (the index is lost, the bucket as it was); `all` is all of them; `render` writes docs/benchmarks.md from what was
-saved; `cover` compares invalidations, in docs/invalidation.md; `cost` computes docs/cost.md.
+rebuilt (the index is lost, the bucket as it was); `all` is all of them; `render` writes docs/benchmarks.md from what
+was saved; `cover` compares invalidations, in docs/invalidation.md; `cost` computes docs/cost.md.
 """
 # ruff: noqa: T201 - printing is what it is for
 
