@@ -16,7 +16,8 @@ from tests.aws.throwaway import throwaway_sites
 TOGETHER = ("aws", "browser", "conformance", "e2e", "infra", "wheel")
 """Folders whose tests share what is dear to make: a local stack, a browser, a synthesis."""
 STACKS_OF_THEIR_OWN = frozenset(
-    f"tests/e2e/test_{name}.py" for name in ("audit", "deployments", "local_stack", "real_tree", "redrive", "upgrade")
+    f"tests/e2e/test_{name}.py"
+    for name in ("audit", "deployments", "local_stack", "real_tree", "rebuild", "redrive", "restore", "upgrade")
 )
 """Of tests/e2e, what has no part in the stack that the others share."""
 

@@ -28,7 +28,7 @@ BESIDE: Final = {
 """Where pages that are not in docs are in the site."""
 NAVIGATION: Final = (
     ("Begin", ("index.md", "quick-start.md", "deploy.md", "upgrade.md")),
-    ("Run", ("operate.md", "lost-index.md", "credentials.md", "cost.md", "quotas.md")),
+    ("Run", ("operate.md", "restore.md", "lost-index.md", "credentials.md", "cost.md", "quotas.md")),
     ("Runbooks", ("runbooks/index.md", "runbooks/*.md")),
     ("Features", ("directory-pages.md", "invalidation.md")),
     ("Understand", ("design.md", "security.md", "reference/proof.md", "unproven.md", "benchmarks.md")),
