@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PART_BYTES: Final = 8 * 1024 * 1024
 """A larger object is read in ranges of this size, each a request with a time-out of its own."""
 RETRIES: Final = 3
+_NOT_PARTIAL: Final = "non-partial response"
+"""How obstore says that a range was asked for, and the whole came."""
 
 _POLICY: Final = (
     "they need s3:GetObject and, for what was there earlier, s3:GetObjectVersion, as the agent's policy gives them"
@@ -76,6 +78,8 @@ class S3Archive:
             metadata = {name: str(value) for name, value in first.attributes.items()}
             whole, etag = first.meta["size"], first.meta["e_tag"]
         except Exception as error:
+            if in_parts and _NOT_PARTIAL in str(error):
+                return self._get_by_boto(key, version)  # the endpoint, which is not AWS, gives no parts of it
             raise _unread(error) from error
 
         def chunks() -> Iterator[memoryview]:

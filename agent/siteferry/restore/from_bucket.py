@@ -61,7 +61,8 @@ class BucketReader:
             tree.add(self._sure(objects, unsure))
             for wanted, info in self._looked_at(unsure.all()):
                 if info and not is_generated(info.metadata):
-                    tree.add([self._renamed(wanted, info)])
+                    renamed = self._renamed(wanted, info)
+                    tree.add([renamed] if self.scope.has(_path(renamed)) else [])
         maybe_generated = (
             wanted for wanted in tree.all() if wanted.name == _INDEX_NAME or tree.is_directory(_path(wanted))
         )
@@ -73,13 +74,18 @@ class BucketReader:
                 self.problem(wanted.key, "it is left out: there are objects beneath it, as if it were a directory")
 
     def _sure(self, objects: Iterable[Wanted], unsure: WantedTree) -> Iterator[Wanted]:
-        """Give those whose path their key tells; add the others to `unsure`."""
+        """Give those that are meant whose path their key tells; add the others that may be to `unsure`."""
+        keys = None if self.scope.only is None else {self._key(path) for path in self.scope.only}
         for found in objects:
-            if (wanted := self._placed(found)) and self.scope.has(_path(wanted)):
-                if self.naming.may_collide(wanted.key):
+            wanted = self._placed(found)
+            if wanted and self.naming.may_collide(wanted.key):
+                if keys is None or wanted.key in keys:
                     unsure.add([wanted])
-                else:
-                    yield wanted
+            elif wanted and self.scope.has(_path(wanted)):
+                yield wanted
+
+    def _key(self, path: bytes) -> str:
+        return path_to_key(path, prefix=self.naming.prefix, encoding=self.naming.encoding)
 
     def _placed(self, found: Wanted) -> Wanted | None:
         name = found.key.removeprefix(self.naming.prefix)
@@ -101,7 +107,7 @@ class BucketReader:
             return wanted
         try:
             path = parse_path(info.metadata[PATH])
-            if path_to_key(path, prefix=self.naming.prefix, encoding=self.naming.encoding) == wanted.key:
+            if self._key(path) == wanted.key:
                 directory, _, name = path.rpartition(b"/")
                 return wanted._replace(directory=directory, name=name)
         except ContractError:

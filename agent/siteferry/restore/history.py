@@ -51,7 +51,8 @@ class History:
         for key, versions in groupby(self.archive.versions(prefix), key=lambda version: version.key):
             name = key.removeprefix(self.naming.prefix)
             path = b"/".join(map(self.naming.raw_name, name.split("/")))
-            if scope.has(path) and not is_reserved(name, self.naming.copy_rules):
+            meant = not scope.top or key == prefix or key.startswith(f"{prefix}/")
+            if meant and not is_reserved(name, self.naming.copy_rules):
                 yield from self._of_key(path, list(versions))
 
     def _of_key(self, path: bytes, versions: list[ObjectVersion]) -> Iterator[Event]:

@@ -181,6 +181,20 @@ def test_undoing_since_a_time_takes_back_all_later_runs(undoer: Undoer) -> None:
     assert tree_of(root) == before
 
 
+def test_names_that_their_keys_do_not_tell_are_undone_too(world: World) -> None:
+    """With the encoding `auto` a latin-1 name is known to the object alone; in part of the tree, too."""
+    world.descriptor = replace(world.descriptor, encoding="auto")
+    undoer, root = Undoer(world), world.root
+    undoer.run(lambda: write(root, b"caf\xe9/na\xefve.txt", b"first"))
+    before = bytes_of(root)
+    for top in (b"", b"caf\xe9", b"caf\xe9/na\xefve.txt"):
+        run = undoer.run(lambda: write(root, b"caf\xe9/na\xefve.txt", b"vandalised"))
+        found = undoer.undo(run, top=top)
+        assert (found.left, found.failures) == ({}, {})
+        assert bytes_of(root) == before
+        undoer.run(lambda: None)
+
+
 def test_only_a_part_is_undone_on_request(undoer: Undoer) -> None:
     """What lies elsewhere stays as it is."""
     root = undoer.world.root
