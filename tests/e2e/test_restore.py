@@ -19,7 +19,7 @@ from tests.e2e.agents import COPIES, Agent, agent_with, assert_published, wait_f
 
 pytestmark = pytest.mark.e2e
 
-FILES = int(os.environ.get("SITEFERRY_RESTORE_FILES", "400"))
+FILES = int(os.environ.get("SITEFERRY_RESTORE_FILES", "120"))
 """The round trip of a large tree: SITEFERRY_RESTORE_FILES=20000 takes the emulator long."""
 PER_DIRECTORY = 40
 PARTS = (
