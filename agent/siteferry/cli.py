@@ -26,7 +26,7 @@ Publishes a web site that people manage over FTP to S3 and CloudFront.
 The least that the configuration needs:
 
     site = "www"            # a name from infra/sites.toml, deployed with `npx cdk deploy`
-    root = "/srv/ftp/www"   # the FTP tree; siteferry never writes in it
+    root = "/srv/ftp/www"   # the FTP tree; the agent never writes in it
 """
 _EPILOG: Final = """\
 exit codes:

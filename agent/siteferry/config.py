@@ -85,7 +85,7 @@ class Config:
     site: str
     """Its name in `sites.toml`."""
     root: Path
-    """The FTP tree; siteferry never writes in it."""
+    """The FTP tree; the agent never writes in it."""
     state_dir: Path
     """Cache, lock and status; all but the lock can be deleted. Not beneath `root`."""
     interval: float = 60.0

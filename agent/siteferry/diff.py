@@ -55,8 +55,10 @@ class Naming:
 
     def directory_key(self, path: bytes) -> str:
         """Give the key of a directory, the root's too; raises UnpublishableNameError."""
-        if not path:
-            return root_directory(self.prefix)
+        return self.key(path) if path else root_directory(self.prefix)
+
+    def key(self, path: bytes) -> str:
+        """Give the key of a file; raises UnpublishableNameError."""
         return path_to_key(path, prefix=self.prefix, encoding=self.encoding)
 
     def may_collide(self, name: str) -> bool:

@@ -10,12 +10,13 @@ from itertools import groupby
 from typing import Final
 
 from siteferry.diff import Naming
+from siteferry.errors import UnavailableError
 from siteferry.ports import Archive, Executor, ListedObject, ObjectInfo, ObjectVersion
 from siteferry.restore.scope import Scope
 from siteferry.restore.wanted import Wanted, WantedTree
 from siteferry_contract.copy_rules import is_reserved
 from siteferry_contract.errors import ContractError
-from siteferry_contract.keys import INDEX_NAME, check_key, path_to_key
+from siteferry_contract.keys import INDEX_NAME, check_key
 from siteferry_contract.objects import MTIME, PATH, is_generated, parse_mtime, parse_path
 
 LOOKS_AT_ONCE: Final = 64
@@ -39,17 +40,24 @@ class BucketReader:
         """Add what there is now."""
         self._take(tree, (_of_listed(found) for found in self.archive.list(self._prefix)))
 
-    def take_as_of(self, time: float, tree: WantedTree) -> None:
-        """Add what there was at a time, in seconds since 1970."""
-        moment = datetime.fromtimestamp(time, UTC)
-        by_key = groupby(self.archive.versions(self._prefix), key=lambda version: version.key)
-        self._take(tree, (found for _, versions in by_key if (found := _at(moment, list(versions)))))
+    def take_as_of(self, time: float, tree: WantedTree, until: float | None = None) -> set[str]:
+        """Add what there was at a time, in seconds since 1970.
 
-    def changed_twice(self, after: float, until: float) -> set[str]:
-        """Give the keys that changed more than once between two times, so that what each change was cannot be told."""
-        first, last = datetime.fromtimestamp(after, UTC), datetime.fromtimestamp(until, UTC)
-        by_key = groupby(self.archive.versions(self._prefix), key=lambda version: version.key)
-        return {key for key, versions in by_key if sum(first < one.modified <= last for one in versions) > 1}
+        Gives the keys that changed more than once from then `until` a later time: what each was then cannot be told.
+        """
+        moment, last = (datetime.fromtimestamp(at, UTC) for at in (time, time if until is None else until))
+        changed_twice: set[str] = set()
+
+        def found() -> Iterator[Wanted]:
+            for key, group in groupby(self.archive.versions(self._prefix), key=lambda version: version.key):
+                versions = list(group)
+                if sum(moment < version.modified <= last for version in versions) > 1:
+                    changed_twice.add(key)
+                if wanted := _at(moment, versions):
+                    yield wanted
+
+        self._take(tree, found())
+        return changed_twice
 
     @property
     def _prefix(self) -> str:
@@ -60,14 +68,14 @@ class BucketReader:
         with WantedTree() as unsure:
             tree.add(self._sure(objects, unsure))
             for wanted, info in self._looked_at(unsure.all()):
-                if info and not is_generated(info.metadata):
+                if not is_generated(info.metadata):
                     renamed = self._renamed(wanted, info)
                     tree.add([renamed] if self.scope.has(_path(renamed)) else [])
         maybe_generated = (
             wanted for wanted in tree.all() if wanted.name == _INDEX_NAME or tree.is_directory(_path(wanted))
         )
         for wanted, info in self._looked_at(maybe_generated):
-            if info is None or is_generated(info.metadata):
+            if is_generated(info.metadata):
                 tree.remove(wanted)  # its directory stays, though nothing may be in it
             elif tree.is_directory(_path(wanted)):
                 tree.remove(wanted)
@@ -75,7 +83,7 @@ class BucketReader:
 
     def _sure(self, objects: Iterable[Wanted], unsure: WantedTree) -> Iterator[Wanted]:
         """Give those that are meant whose path their key tells; add the others that may be to `unsure`."""
-        keys = None if self.scope.only is None else {self._key(path) for path in self.scope.only}
+        keys = None if self.scope.only is None else {self.naming.key(path) for path in self.scope.only}
         for found in objects:
             wanted = self._placed(found)
             if wanted and self.naming.may_collide(wanted.key):
@@ -83,9 +91,6 @@ class BucketReader:
                     unsure.add([wanted])
             elif wanted and self.scope.has(_path(wanted)):
                 yield wanted
-
-    def _key(self, path: bytes) -> str:
-        return path_to_key(path, prefix=self.naming.prefix, encoding=self.naming.encoding)
 
     def _placed(self, found: Wanted) -> Wanted | None:
         name = found.key.removeprefix(self.naming.prefix)
@@ -107,7 +112,7 @@ class BucketReader:
             return wanted
         try:
             path = parse_path(info.metadata[PATH])
-            if self._key(path) == wanted.key:
+            if self.naming.key(path) == wanted.key:
                 directory, _, name = path.rpartition(b"/")
                 return wanted._replace(directory=directory, name=name)
         except ContractError:
@@ -115,8 +120,8 @@ class BucketReader:
         self.problem(wanted.key, "its metadata names a path that is not its own: restored by its key")
         return wanted
 
-    def _looked_at(self, files: Iterable[Wanted]) -> Iterator[tuple[Wanted, ObjectInfo | None]]:
-        """Look at objects, many at a time; with what is learnt of their files. None: it went meanwhile."""
+    def _looked_at(self, files: Iterable[Wanted]) -> Iterator[tuple[Wanted, ObjectInfo]]:
+        """Look at objects, many at a time; with what is learnt of their files."""
         flying: deque[tuple[Wanted, Future[ObjectInfo | None]]] = deque()
         for wanted in files:
             look = functools.partial(self.archive.head, wanted.key, wanted.version)
@@ -126,11 +131,10 @@ class BucketReader:
         while flying:
             yield self._known(*flying.popleft())
 
-    def _known(self, wanted: Wanted, look: "Future[ObjectInfo | None]") -> tuple[Wanted, ObjectInfo | None]:
+    def _known(self, wanted: Wanted, look: "Future[ObjectInfo | None]") -> tuple[Wanted, ObjectInfo]:
         info = look.result()
-        if info is None:
-            self.problem(wanted.key, "it went while it was looked for: try again")
-            return wanted, None
+        if info is None:  # left out, its file would look like one that the site does not have
+            raise UnavailableError(f"{wanted.key!r} went while it was looked for", "nothing was changed: try again")
         return wanted._replace(crc64nvme=info.crc64nvme, mtime_ns=mtime_of(info.metadata)), info
 
 

@@ -8,7 +8,6 @@ from itertools import groupby
 from siteferry.diff import Naming
 from siteferry.ports import Archive, ObjectVersion
 from siteferry.restore.scope import Scope
-from siteferry.restore.times import of_datetime
 from siteferry.runs import CHANGED, DELETED, NEW, RunRecord
 from siteferry_contract.copy_rules import is_reserved
 from siteferry_contract.keys import INDEX_NAME
@@ -64,7 +63,7 @@ class History:
                 what = NEW if not there else CHANGED if version.etag != etag else ""
             there, etag = version.size is not None, version.etag
             if what:
-                at = of_datetime(version.modified)
+                at = version.modified.timestamp()
                 run = self.record.run_of(path, at)
                 yield Event(at, path, what, version.size, version.key, version.version, run)
 

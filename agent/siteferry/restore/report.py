@@ -19,10 +19,6 @@ TELL_SECONDS: Final = 5.0
 class RestoreReporter(Protocol):
     """Hears of what is done."""
 
-    def planned(self, plan: RestorePlan) -> None:
-        """What is going to be done."""
-        ...
-
     def done(self, step: Step) -> None:
         """One step is."""
         ...
@@ -82,9 +78,6 @@ class Document:
     """Gathers what failed for one JSON document."""
 
     failures: list[dict[str, str]] = field(default_factory=list)
-
-    def planned(self, plan: RestorePlan) -> None:
-        """Nothing: the document has it."""
 
     def done(self, step: Step) -> None:
         """Nothing: the document has the numbers."""

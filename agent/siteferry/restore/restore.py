@@ -8,11 +8,10 @@ from siteferry.errors import IndexDamagedError, UsageError
 from siteferry.look import Look
 from siteferry.parts import Parts
 from siteferry.ports import Archive
-from siteferry.report import Reporter
 from siteferry.restore.carry import Carrier, RestoreSummary
 from siteferry.restore.destination import Destination
 from siteferry.restore.fetch import Fetcher
-from siteferry.restore.from_bucket import BucketReader, Problem
+from siteferry.restore.from_bucket import BucketReader
 from siteferry.restore.from_index import take_from_index
 from siteferry.restore.plan import RestorePlan
 from siteferry.restore.planner import Planner, Rules, apply_brake
@@ -30,6 +29,8 @@ class Source:
     from_bucket: bool = False
     as_of: float | None = None
     """Seconds since 1970."""
+    until: float | None = None
+    """A later time, until which it is asked what changed more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,28 +68,26 @@ class Restorer:
             self.compare(wanted, asked.destination, rules, asked.scope, plan)
             apply_brake(plan, p.config.brake, wanted.count(), asked.approved)
 
-    def find(self, source: Source, scope: Scope, wanted: WantedTree, plan: RestorePlan) -> None:
-        """Find out what there is to be."""
+    def find(self, source: Source, scope: Scope, wanted: WantedTree, plan: RestorePlan) -> set[str]:
+        """Find out what there is to be; gives the keys that changed more than once from `as_of` to `until`."""
         p = self.parts
+        changed_twice: set[str] = set()
         if source.from_bucket or source.as_of is not None:
 
             def problem(key: str, reason: str) -> None:
                 plan.add_problem(key.encode(), reason)
 
-            reader = self.reader(scope, problem)
+            reader = BucketReader(self.archive, p.services.executor, p.naming, scope, problem)
             if source.as_of is None:
                 reader.take(wanted)
             else:
                 check_kept(source.as_of, p.services.clock.now(), p.descriptor.retention_days)
-                reader.take_as_of(source.as_of, wanted)
+                changed_twice = reader.take_as_of(source.as_of, wanted, source.until)
         else:
             load_index(p)
             take_from_index(p.cache, p.naming, scope, wanted)
         p.reporter.note(f"the site has {wanted.count():,} files" + (" there" if scope.top else ""))
-
-    def reader(self, scope: Scope, problem: Problem) -> BucketReader:
-        """Give what reads the bucket."""
-        return BucketReader(self.archive, self.parts.services.executor, self.parts.naming, scope, problem)
+        return changed_twice
 
     def compare(self, wanted: WantedTree, destination: Path, rules: Rules, scope: Scope, plan: RestorePlan) -> None:
         """Compare a destination with it; one that is not there is as if it were empty."""
@@ -118,10 +117,7 @@ def load_index(parts: Parts) -> None:
             "`restore --from-bucket` does without it; `siteferry adopt --rebuild` makes it again from bucket and tree",
         )
     if head.open is not None:
-        note_unfinished(parts.reporter)
+        parts.reporter.note(
+            "a run is going on, or was not finished: what it published last may be restored as it was before"
+        )
     Look(parts).load_cache(head, keep=head.open is None)
-
-
-def note_unfinished(reporter: Reporter) -> None:
-    """Say that the index may be behind the bucket."""
-    reporter.note("a run is going on, or was not finished: what it published last may be restored as it was before")

@@ -12,14 +12,13 @@ from siteferry.restore.planner import EXTRA, Found, Verdict
 from siteferry.restore.wanted import Wanted
 from siteferry.tree import FileState, OpenFile
 from siteferry_contract.errors import ContractError
-from siteferry_contract.keys import path_to_key
 
 Compare = Literal["checksum", "size", "mtime"]
 COMPARES: Final[tuple[Compare, ...]] = get_args(Compare)
 
 CHUNK_BYTES: Final = 1024 * 1024
 SAME: Final = Verdict(None)
-CHANGING: Final = "it is being written: left as it is"
+CHANGING: Final = "it cannot be read, or is being written: left as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +63,14 @@ class Update:
         if not found.is_file or self.naming.excludes.match(directory, name):
             return SAME
         try:
-            path_to_key(found.path, prefix=self.naming.prefix, encoding=self.naming.encoding)
+            self.naming.key(found.path)
         except ContractError:
             return SAME
         return Verdict(Do.DELETE, EXTRA)
 
 
 def has_bytes(found: Found, wanted: Wanted, archive: Archive) -> bool | None:
-    """Tell whether a file of a wanted one's size has its bytes; None: it is being written."""
+    """Tell whether a file of a wanted one's size has its bytes; None: it is being written, or cannot be read."""
     digest = Digest(wanted)
     try:
         with OpenFile(found.directory, found.name, FileState.of(found.status)) as file:

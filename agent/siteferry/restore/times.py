@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from siteferry.errors import UsageError
@@ -42,8 +42,3 @@ def check_kept(asked: float, now: float, retention_days: int) -> None:
 def shown(seconds: float) -> str:
     """Show a time in this host's zone, with its offset."""
     return time.strftime("%Y-%m-%d %H:%M:%S %z", time.localtime(seconds))
-
-
-def of_datetime(moment: datetime) -> float:
-    """Give a time's seconds since 1970."""
-    return moment.astimezone(UTC).timestamp()

@@ -22,7 +22,7 @@ from siteferry.restore.wanted import Wanted, WantedTree
 from siteferry.runs import NEW, TOUCHED, Run, RunRecord
 from siteferry.tree import FileState
 from siteferry_contract.errors import ContractError
-from siteferry_contract.keys import path_to_key, split
+from siteferry_contract.keys import split
 from siteferry_contract.leaf import FileEntry
 
 SKEW_SECONDS: Final = 1.0
@@ -61,7 +61,7 @@ class Undoing:
     def _is_published(self, found: Found) -> bool:
         """Tell whether a file is on disk as the index has it, so that its bytes are in the bucket."""
         try:
-            key = path_to_key(found.path, prefix=self.naming.prefix, encoding=self.naming.encoding)
+            key = self.naming.key(found.path)
         except ContractError:
             return False
         directory, name = split(key)
@@ -97,13 +97,14 @@ class Undo:
         if not changes:
             return
         load_index(self.restorer.parts)
+        naming = self.restorer.parts.naming
         with WantedTree() as wanted:
             before = run.opened - SKEW_SECONDS
-            self.restorer.find(Source(as_of=before), replace(scope, only=frozenset(changes)), wanted, plan)
-            twice = self.restorer.reader(scope, lambda *_: None).changed_twice(before, run.opened + SKEW_SECONDS)
+            source = Source(as_of=before, until=run.opened + SKEW_SECONDS)
+            twice = self.restorer.find(source, replace(scope, only=frozenset(changes)), wanted, plan)
             for path, what in list(changes.items()):
                 then = wanted.file(path)
-                if self._key(path) in twice or (what == NEW) != (then is None):
+                if naming.key(path) in twice or (what == NEW) != (then is None):
                     plan.add_problem(path, UNTOLD)
                     del changes[path]
                     if then:
@@ -129,7 +130,3 @@ class Undo:
                 f"`siteferry undo --since '{shown(run.opened)}'` takes back all since it began",
             )
         return run
-
-    def _key(self, path: bytes) -> str:
-        naming = self.restorer.parts.naming
-        return path_to_key(path, prefix=naming.prefix, encoding=naming.encoding)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from siteferry.config import Brake, Config
+from siteferry.diff import Excludes
 from siteferry.errors import IndexDamagedError, SiteferryError, UnavailableError, UsageError
 from siteferry.restore.destination import UNFINISHED
 from siteferry.restore.restore import Asked, Source
@@ -281,6 +282,21 @@ def test_without_an_index_the_error_says_what_to_do(published: World, dest: Path
     assert "--rebuild" in caught.value.remedy
 
 
+def test_an_object_that_goes_meanwhile_does_not_take_its_file_along(published: World, dest: Path) -> None:
+    """What cannot be looked at is no extra file: the restore ends before its first effect."""
+    restore(published, Asked(dest, Source(), Scope()))
+    before = tree_of(dest)
+
+    def meanwhile(request: str) -> None:
+        if request == "archive head":
+            published.objects.current.pop("index.html")
+
+    published.faults.before = meanwhile
+    with pytest.raises(UnavailableError, match="went while it was looked for"):
+        restore(published, Asked(dest, Source(from_bucket=True), Scope(), delete=True))
+    assert tree_of(dest) == before
+
+
 # ---- hostile trees and keys
 
 
@@ -413,5 +429,6 @@ def test_what_a_killed_restore_left_unnamed_is_removed(published: World, dest: P
 
 def test_the_configuration_keeps_such_names_from_being_published(tmp_path: Path) -> None:
     """A restore into a tree that is published does not publish its own traces."""
-    config = Config("www", tmp_path, tmp_path / "state")
-    assert any("siteferry" in glob for glob in config.exclude)
+    excludes, unfinished = Excludes(Config("www", tmp_path, tmp_path / "state").exclude), b".siteferry-0123456789abcdef"
+    assert UNFINISHED.fullmatch(unfinished)
+    assert excludes.match(b"docs", unfinished)
