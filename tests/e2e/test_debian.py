@@ -148,7 +148,7 @@ def assert_complete(machine: Machine) -> None:
     assert "siteferry (1)" in machine.run("whatis", "siteferry")
     completed = COMPLETE.format("/usr/share/bash-completion/completions/siteferry")
     offered = machine.run("bash", "-c", completed + '; echo "${COMPREPLY[@]}"').split()
-    assert sorted(offered) == ["redrive", "reindex", "resume"]
+    assert sorted(offered) == ["redrive", "reindex", "restore", "resume"]
     assert list((machine.tree / "usr/lib/siteferry").rglob("cli.cpython-3*.pyc"))
 
 

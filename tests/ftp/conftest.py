@@ -101,8 +101,8 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder)
         stack.enter_context(logged_to(folder / "pyftpdlib.log"))
-        wanted: list[Any] = [item.callspec.params["case"] for item in request.session.items
-                  if isinstance(item, pytest.Function) and "case" in getattr(item, "fixturenames", ())]  # fmt: skip
+        selected = [item for item in request.session.items if isinstance(item, pytest.Function)]
+        wanted: list[Any] = [item.callspec.params["case"] for item in selected if "stage" in item.fixturenames]
         servers: dict[str, Server | MissingError] = {}
         for number, kind in enumerate(KINDS):
             home = root / re.sub(r"[^a-z0-9]+", "-", kind.name.lower())
