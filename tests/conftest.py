@@ -3,6 +3,7 @@
 And the throw-away sites on a real account, which tests/aws and tests/conformance use together.
 """
 
+import os
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -31,6 +32,11 @@ class _ByFolder(LoadScopeScheduling):  # type: ignore[misc]
             return "stacks of their own"
         folder = path.removeprefix("tests/").partition("/")[0]
         return folder if folder in TOGETHER else path
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Give `-n auto` a process more than there are processors: tests that have a stack wait for it half of the time."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByFolder:
