@@ -168,6 +168,13 @@ class RunRecord:
         """Give what a run changed: path, and what became of it."""
         yield from self._select("SELECT path, what FROM change WHERE run = ? ORDER BY path", number)
 
+    def paths(self, since: float) -> Iterator[bytes]:
+        """Give every path that was changed by a run that was open then or later."""
+        if self._db:
+            query = "SELECT DISTINCT path FROM change JOIN run ON number = run WHERE closed IS NULL OR closed >= ?"
+            with closing(self._db.execute(query, (since,))) as found:
+                yield from (row[0] for row in found)
+
     def changed_after(self, number: int, path: bytes) -> int | None:
         """Give the first later run that changed a file's bytes, or deleted it; None: none did."""
         query = "SELECT min(run) FROM change WHERE path = ? AND run > ? AND what != ?"

@@ -92,15 +92,8 @@ class Tree:
             os.close(descriptor)
 
     def open(self, path: bytes) -> int:
-        """Open a directory by its path, component by component, to be closed by the caller; raises OSError."""
-        descriptor = os.dup(self.descriptor)
-        for name in path.split(b"/") if path else ():
-            try:
-                child = open_directory(descriptor, name)
-            finally:
-                os.close(descriptor)
-            descriptor = child
-        return descriptor
+        """Open a directory by its path, to be closed by the caller; raises OSError."""
+        return open_beneath(self.descriptor, path)
 
     def close_directory(self, descriptor: int) -> None:
         """Close what `open` gave."""
@@ -132,6 +125,18 @@ class Tree:
 def open_directory(parent: int, name: bytes) -> int:
     """Open a subdirectory relative to its parent's descriptor; raises OSError."""
     return os.open(name, _DIRECTORY, dir_fd=parent)
+
+
+def open_beneath(top: int, path: bytes) -> int:
+    """Open a directory by its path beneath an open one, through no symlink; raises OSError."""
+    descriptor = os.dup(top)
+    for name in path.split(b"/") if path else ():
+        try:
+            child = open_directory(descriptor, name)
+        finally:
+            os.close(descriptor)
+        descriptor = child
+    return descriptor
 
 
 def file_state(parent: int, name: bytes, links: Links | None = None, path: bytes = b"") -> FileState | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from siteferry.errors import FileChangedError, FileUnreadableError, RootError
-from siteferry.tree import FileState, open_directory
+from siteferry.tree import FileState, open_beneath, open_directory
 
 UNFINISHED: Final = re.compile(rb"\.siteferry-[0-9a-f]{16}")
 """Names of what is complete, or not yet, but has not got its own name: whoever made them is gone, or still at work."""
@@ -55,14 +55,9 @@ class Destination:
 
     def open(self, path: bytes) -> int:
         """Open a directory by its path, to be closed by the caller; raises OSError."""
-        descriptor = os.dup(self.descriptor)
         for name in path.split(b"/") if path else ():
-            try:
-                child = open_directory(descriptor, _checked(name))
-            finally:
-                os.close(descriptor)
-            descriptor = child
-        return descriptor
+            _checked(name)
+        return open_beneath(self.descriptor, path)
 
     @contextmanager
     def directory(self, path: bytes) -> Iterator[int]:

@@ -12,6 +12,7 @@ from typing import Final
 from siteferry.diff import Naming
 from siteferry.errors import UnavailableError
 from siteferry.ports import Archive, Executor, ListedObject, ObjectInfo, ObjectVersion
+from siteferry.restore.paths import PathOf, by_key
 from siteferry.restore.scope import Scope
 from siteferry.restore.wanted import Wanted, WantedTree
 from siteferry_contract.copy_rules import is_reserved
@@ -35,6 +36,8 @@ class BucketReader:
     naming: Naming
     scope: Scope
     problem: Problem
+    path_of: PathOf
+    """Of objects that do not say it."""
 
     def take(self, tree: WantedTree) -> None:
         """Add what there is now."""
@@ -103,15 +106,13 @@ class BucketReader:
         except ContractError as error:
             self.problem(found.key, f"it is no file's: {error}")
             return None
-        directory, _, raw = b"/".join(map(self.naming.raw_name, name.split("/"))).rpartition(b"/")
+        directory, _, raw = by_key(self.naming)(found.key).rpartition(b"/")
         return found._replace(directory=directory, name=raw)
 
     def _renamed(self, wanted: Wanted, info: ObjectInfo) -> Wanted:
-        """Give it under the path that its object says, if that is one of its key."""
-        if PATH not in info.metadata:
-            return wanted
+        """Give it under the path that its object says, or the index, if that is one of its key."""
         try:
-            path = parse_path(info.metadata[PATH])
+            path = parse_path(info.metadata[PATH]) if PATH in info.metadata else self.path_of(wanted.key)
             if self.naming.key(path) == wanted.key:
                 directory, _, name = path.rpartition(b"/")
                 return wanted._replace(directory=directory, name=name)

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from siteferry.diff import Naming
 from siteferry.ports import Archive, ObjectVersion
+from siteferry.restore.paths import PathOf, by_key, by_record
 from siteferry.restore.scope import Scope
 from siteferry.runs import CHANGED, DELETED, NEW, RunRecord
 from siteferry_contract.copy_rules import is_reserved
@@ -21,7 +22,7 @@ class Event:
     at: float
     """Seconds since 1970, whole."""
     path: bytes
-    """As its key stands for it."""
+    """As this host's record has it, or else as its key stands for it."""
     what: str
     """new, changed or deleted."""
     size: int | None
@@ -43,16 +44,16 @@ class History:
     def events(self, scope: Scope, since: float, most: int) -> list[Event]:
         """Give the last events of a file, or of all beneath a directory, the newest first."""
         prefix = self.naming.directory_key(scope.top) if scope.top else self.naming.prefix
-        found = (event for event in self._all(prefix, scope) if event.at >= since)
+        path_of = by_record(self.record, since, self.naming, by_key(self.naming))
+        found = (event for event in self._all(prefix, scope, path_of) if event.at >= since)
         return [event for event in heapq.nlargest(most, found) if not self._is_generated(event)]
 
-    def _all(self, prefix: str, scope: Scope) -> Iterator[Event]:
+    def _all(self, prefix: str, scope: Scope, path_of: PathOf) -> Iterator[Event]:
         for key, versions in groupby(self.archive.versions(prefix), key=lambda version: version.key):
             name = key.removeprefix(self.naming.prefix)
-            path = b"/".join(map(self.naming.raw_name, name.split("/")))
             meant = not scope.top or key == prefix or key.startswith(f"{prefix}/")
             if meant and not is_reserved(name, self.naming.copy_rules):
-                yield from self._of_key(path, list(versions))
+                yield from self._of_key(path_of(key), list(versions))
 
     def _of_key(self, path: bytes, versions: list[ObjectVersion]) -> Iterator[Event]:
         there, etag = False, ""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, Self
 
 from siteferry.names import join_path
-from siteferry.restore.wanted import Wanted
+from siteferry.restore.wanted import Wanted, blob_of, crc_of
 
 
 class Do(StrEnum):
@@ -102,8 +102,7 @@ class RestorePlan:
     def add(self, step: Step) -> None:
         """Add a step."""
         wanted, totals = step.wanted, self.totals
-        crc = None if wanted.crc64nvme is None else wanted.crc64nvme.to_bytes(8, "big")
-        row = (*wanted[:5], crc, *wanted[6:8])
+        row = (*wanted[:5], blob_of(wanted.crc64nvme), *wanted[6:8])
         do = step.do
         self._rows.append((do.value, step.reason, *row, step.found, step.in_the_way))
         if len(self._rows) == _ROWS:
@@ -164,8 +163,7 @@ class RestorePlan:
         query = f"SELECT {_COLUMNS} FROM step WHERE {where}"  # noqa: S608
         self._write()
         for do, reason, found, in_the_way, directory, name, key, size, mtime_ns, crc, *rest in self._db.execute(query):
-            checksum = None if crc is None else int.from_bytes(crc, "big")
-            wanted = Wanted(directory, name, key, size, mtime_ns, checksum, *rest)
+            wanted = Wanted(directory, name, key, size, mtime_ns, crc_of(crc), *rest)
             yield Step(_DOS[do], reason, wanted, found, bool(in_the_way))
 
     def _write(self) -> None:

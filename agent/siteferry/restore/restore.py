@@ -1,6 +1,7 @@
 """`siteferry restore`: a whole tree from the site, or an update of one."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from siteferry.restore.carry import Carrier, RestoreSummary
 from siteferry.restore.destination import Destination
 from siteferry.restore.fetch import Fetcher
 from siteferry.restore.from_bucket import BucketReader
-from siteferry.restore.from_index import take_from_index
+from siteferry.restore.from_index import Published, take_from_index
+from siteferry.restore.paths import PathOf, by_key
 from siteferry.restore.plan import RestorePlan
 from siteferry.restore.planner import Planner, Rules, apply_brake
 from siteferry.restore.report import RestoreReporter
@@ -68,8 +70,18 @@ class Restorer:
             self.compare(wanted, asked.destination, rules, asked.scope, plan)
             apply_brake(plan, p.config.brake, wanted.count(), asked.approved)
 
-    def find(self, source: Source, scope: Scope, wanted: WantedTree, plan: RestorePlan) -> set[str]:
-        """Find out what there is to be; gives the keys that changed more than once from `as_of` to `until`."""
+    def find(
+        self,
+        source: Source,
+        scope: Scope,
+        wanted: WantedTree,
+        plan: RestorePlan,
+        path_of: PathOf | None = None,
+    ) -> set[str]:
+        """Find out what there is to be; gives the keys that changed more than once from `as_of` to `until`.
+
+        `path_of` gives the path of a key whose object says none; else it is the index's, if it is to be had.
+        """
         p = self.parts
         changed_twice: set[str] = set()
         if source.from_bucket or source.as_of is not None:
@@ -77,7 +89,9 @@ class Restorer:
             def problem(key: str, reason: str) -> None:
                 plan.add_problem(key.encode(), reason)
 
-            reader = BucketReader(self.archive, p.services.executor, p.naming, scope, problem)
+            reader = BucketReader(
+                self.archive, p.services.executor, p.naming, scope, problem, path_of or self._path_of(source)
+            )
             if source.as_of is None:
                 reader.take(wanted)
             else:
@@ -88,6 +102,12 @@ class Restorer:
             take_from_index(p.cache, p.naming, scope, wanted)
         p.reporter.note(f"the site has {wanted.count():,} files" + (" there" if scope.top else ""))
         return changed_twice
+
+    def _path_of(self, source: Source) -> PathOf:
+        if not source.from_bucket and self.parts.naming.encoding == "auto":  # elsewhere a key tells its path
+            with suppress(IndexDamagedError):
+                return load_index(self.parts).path
+        return by_key(self.parts.naming)
 
     def compare(self, wanted: WantedTree, destination: Path, rules: Rules, scope: Scope, plan: RestorePlan) -> None:
         """Compare a destination with it; one that is not there is as if it were empty."""
@@ -108,7 +128,7 @@ class Restorer:
             return carrier.carry_out(plan)
 
 
-def load_index(parts: Parts) -> None:
+def load_index(parts: Parts) -> Published:
     """Have the index in the cache; raises IndexDamagedError if there is none."""
     head = parts.services.index.read_head()
     if head is None or not head.run:
@@ -121,3 +141,4 @@ def load_index(parts: Parts) -> None:
             "a run is going on, or was not finished: what it published last may be restored as it was before"
         )
     Look(parts).load_cache(head, keep=head.open is None)
+    return Published(parts.cache, parts.naming)

@@ -7,11 +7,12 @@ has all of it, and an undo can be undone.
 from dataclasses import dataclass, replace
 from typing import Final
 
-from siteferry.cache import Cache
 from siteferry.diff import Naming, why_changed
 from siteferry.errors import UsageError
 from siteferry.ports import Archive
 from siteferry.restore.destination import Destination
+from siteferry.restore.from_index import Published
+from siteferry.restore.paths import PathOf, by_record
 from siteferry.restore.plan import Do, RestorePlan
 from siteferry.restore.planner import Found, Planner, Verdict
 from siteferry.restore.restore import Restorer, Source, load_index
@@ -22,8 +23,6 @@ from siteferry.restore.wanted import Wanted, WantedTree
 from siteferry.runs import NEW, TOUCHED, Run, RunRecord
 from siteferry.tree import FileState
 from siteferry_contract.errors import ContractError
-from siteferry_contract.keys import split
-from siteferry_contract.leaf import FileEntry
 
 SKEW_SECONDS: Final = 1.0
 """By which this host's clock may differ from S3's, whose times have whole seconds besides."""
@@ -37,7 +36,7 @@ class Undoing:
 
     archive: Archive
     naming: Naming
-    cache: Cache
+    index: Published
     clears_the_way: bool = False
     removes_extras: bool = True
 
@@ -64,10 +63,11 @@ class Undoing:
             key = self.naming.key(found.path)
         except ContractError:
             return False
-        directory, name = split(key)
-        entry = self.cache.entry(directory, name)
-        raw = self.naming.raw_if_differs(name, found.name)
-        return isinstance(entry, FileEntry) and why_changed(entry, raw, FileState.of(found.status)) is None
+        entry = self.index.file(key)
+        if entry is None:
+            return False
+        raw = self.naming.raw_if_differs(entry.name, found.name)
+        return why_changed(entry, raw, FileState.of(found.status)) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,10 @@ class Undo:
 
     def plan_since(self, time: float, scope: Scope, plan: RestorePlan) -> None:
         """Plan to bring back the tree as it was published at a time; raises SiteferryError."""
-        load_index(self.restorer.parts)
+        index = load_index(self.restorer.parts)
         with WantedTree() as wanted:
-            self.restorer.find(Source(as_of=time), scope, wanted, plan)
-            self._compare(wanted, scope, plan)
+            self.restorer.find(Source(as_of=time), scope, wanted, plan, self._path_of(index, time))
+            self._compare(index, wanted, scope, plan)
 
     def plan_run(self, number: int, scope: Scope, plan: RestorePlan) -> None:
         """Plan to take back what a run changed, and no later one; raises SiteferryError."""
@@ -96,24 +96,35 @@ class Undo:
                 del changes[path]
         if not changes:
             return
-        load_index(self.restorer.parts)
-        naming = self.restorer.parts.naming
+        index = load_index(self.restorer.parts)
         with WantedTree() as wanted:
             before = run.opened - SKEW_SECONDS
             source = Source(as_of=before, until=run.opened + SKEW_SECONDS)
-            twice = self.restorer.find(source, replace(scope, only=frozenset(changes)), wanted, plan)
+            twice = self.restorer.find(
+                source, replace(scope, only=frozenset(changes)), wanted, plan, self._path_of(index, before)
+            )
             for path, what in list(changes.items()):
                 then = wanted.file(path)
-                if naming.key(path) in twice or (what == NEW) != (then is None):
+                if self._key(path) in twice or (what == NEW) != (then is None):
                     plan.add_problem(path, UNTOLD)
                     del changes[path]
                     if then:
                         wanted.remove(then)
-            self._compare(wanted, replace(scope, only=frozenset(changes)), plan)
+            self._compare(index, wanted, replace(scope, only=frozenset(changes)), plan)
 
-    def _compare(self, wanted: WantedTree, scope: Scope, plan: RestorePlan) -> None:
+    def _path_of(self, index: Published, since: float) -> PathOf:
+        return by_record(self.record, since, self.restorer.parts.naming, index.path)
+
+    def _key(self, path: bytes) -> str:
+        """Give the key of a path; "" if the settings of today give it none."""
+        try:
+            return self.restorer.parts.naming.key(path)
+        except ContractError:
+            return ""
+
+    def _compare(self, index: Published, wanted: WantedTree, scope: Scope, plan: RestorePlan) -> None:
         parts = self.restorer.parts
-        rules = Undoing(self.restorer.archive, parts.naming, parts.cache)
+        rules = Undoing(self.restorer.archive, parts.naming, index)
         with Destination(parts.config.root, make=False) as root:
             Planner(root, wanted, plan, rules, scope).plan(parts.services.progress)
 

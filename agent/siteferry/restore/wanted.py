@@ -100,12 +100,20 @@ class WantedTree:
         return int(self._db.execute("SELECT count(*) FROM file").fetchone()[0])
 
 
+def blob_of(crc: int | None) -> bytes | None:
+    """Give a checksum as it is kept: it may be larger than SQLite's integers."""
+    return None if crc is None else crc.to_bytes(8, "big")
+
+
+def crc_of(blob: bytes | None) -> int | None:
+    """Give the checksum that was kept."""
+    return None if blob is None else int.from_bytes(blob, "big")
+
+
 def _row(wanted: Wanted) -> tuple[object, ...]:
-    crc = wanted.crc64nvme
-    return (*wanted[:5], None if crc is None else crc.to_bytes(8, "big"), *wanted[6:])
+    return (*wanted[:5], blob_of(wanted.crc64nvme), *wanted[6:])
 
 
 def _wanted(row: tuple[Any, ...]) -> Wanted:
     directory, name, key, size, mtime_ns, crc, version, etag, published = row
-    checksum = None if crc is None else int.from_bytes(crc, "big")
-    return Wanted(directory, name, key, size, mtime_ns, checksum, version, etag, bool(published))
+    return Wanted(directory, name, key, size, mtime_ns, crc_of(crc), version, etag, bool(published))

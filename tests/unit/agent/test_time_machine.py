@@ -19,6 +19,7 @@ from siteferry.restore.scope import Scope
 from siteferry.restore.times import check_kept, time_asked
 from siteferry.restore.undo import UNPUBLISHED, UNTOLD, Undo
 from siteferry.runs import CHANGED, DELETED, NEW, TOUCHED, RunRecord, RunRecorder
+from siteferry_contract.objects import PATH
 from tests.unit.agent.archive import MemoryArchive, Restored, restore
 from tests.unit.agent.fakes import DAY, Crash, World
 from tests.unit.agent.test_restore import tree_of, write
@@ -195,6 +196,39 @@ def test_names_that_their_keys_do_not_tell_are_undone_too(world: World) -> None:
         undoer.run(lambda: None)
 
 
+def without_paths(world: World) -> None:
+    """Have objects as another tool put them, which do not say their path."""
+    history = world.objects.current.history
+    for key, versions in history.items():
+        for n, (at, found) in enumerate(versions):
+            if found:
+                headers = {name: value for name, value in found.headers.items() if PATH not in name}
+                versions[n] = (at, replace(found, headers=headers))
+        if key in world.objects.current:
+            world.objects.current[key] = replace(world.objects.current[key], headers=headers)
+
+
+def test_names_that_no_object_tells_are_undone_too(world: World) -> None:
+    """An adopted object does not say its path: with `auto`, the index knows a latin-1 name, or the run's record."""
+    world.descriptor = replace(world.descriptor, encoding="auto")
+    undoer, root = Undoer(world), world.root
+    undoer.run(lambda: write(root, b"caf\xe9/na\xefve.txt", b"first"))
+    undoer.run(lambda: write(root, b"caf\xe9/d\xe9leted.txt", b"first"))
+    before, then = bytes_of(root), world.clock.time
+    without_paths(world)
+    deleted = root / os.fsdecode(b"caf\xe9/d\xe9leted.txt")
+    run = undoer.run(deleted.unlink)
+    for since in (then, None):
+        found = undoer.undo(since=then) if since else undoer.undo(run)
+        assert (found.left, found.failures) == ({}, {})
+        assert bytes_of(root) == before
+        undoer.run(lambda: None)
+        without_paths(world)
+        run = undoer.run(deleted.unlink)
+    restore(world, Asked(world.base / "new", Source(as_of=world.clock.time), Scope()))
+    assert bytes_of(world.base / "new") == bytes_of(root)
+
+
 def test_only_a_part_is_undone_on_request(undoer: Undoer) -> None:
     """What lies elsewhere stays as it is."""
     root = undoer.world.root
@@ -321,6 +355,18 @@ def test_history_tells_what_became_of_a_file(undoer: Undoer) -> None:
         (NEW, 6, 4), (DELETED, None, 3), (CHANGED, 6, 2), (NEW, 17, 1),
     ]  # fmt: skip
     assert {event.path for event in everything} == {b"a.html", b"docs/b.html", b"docs/c.html"}
+
+
+def test_history_names_a_file_as_the_host_does(world: World) -> None:
+    """With the encoding `auto` too, where its key does not tell the bytes of a name."""
+    world.descriptor = replace(world.descriptor, encoding="auto")
+    undoer = Undoer(world)
+    run = undoer.run(lambda: write(world.root, b"caf\xe9/na\xefve.txt", b"first"))
+    with world.agent() as site, RunRecord(world.config.state_dir) as record:
+        (event,) = History(MemoryArchive(world.objects, world.faults), site.parts.naming, record).events(
+            Scope(b"caf\xe9"), 0.0, 10
+        )
+    assert (event.path, event.run) == (b"caf\xe9/na\xefve.txt", run)
 
 
 # ---- times
