@@ -114,6 +114,9 @@ command. Nothing is changed in the cloud; a daemon may be running, though one th
 --delete removes files that could be the site's, but are not. More of them than the configuration's `brake` lets go are
 held (exit code 3), and --approve says how many may go. Files of names that are never published stay.
 
+Into the published root itself it brings back what is missing; what users changed since the last sync, which nobody else
+has, stays and is told, unless --overwrite is given.
+
 exit codes: 0 all is as the site has it; 1 something failed or was left; 3 deletes are held; others as in
 `siteferry --help`
 """
@@ -140,7 +143,8 @@ with credentials for AWS (docs/restore.md).
   siteferry undo 112 --path docs --yes  do it, beneath docs/ alone
   siteferry undo --since 2h             all that was published in the last two hours
 
-exit codes: 0 done, or only shown; 1 something failed or was left; others as in `siteferry --help`
+exit codes: 0 done, or only shown; 1 something failed or was left; 3 deletes are held, and --approve says how many may
+go; others as in `siteferry --help`
 """
 _CHECK_HELP: Final = """
 
@@ -319,6 +323,10 @@ def _add_restoring(add: _Add) -> None:
         help="by which a file that is there already is taken for the site's (default: checksum)",
     )
     restore.add_argument("--approve", type=int, metavar="N", help="let up to N deletes that the brake would hold go")
+    restore.add_argument(
+        "--overwrite", action="store_true",
+        help="where DEST is the published root: replace and remove what is published nowhere, too",
+    )  # fmt: skip
     restore.add_argument("--dry-run", action="store_true", help="show the plan with its reasons; change nothing")
 
 
@@ -333,6 +341,7 @@ def _add_past(add: _Add) -> None:
     undo.add_argument("run", nargs="?", type=int, metavar="RUN", help="the number of a run; `siteferry history` has it")
     undo.add_argument("--since", metavar="TIME", help="all since then: 2026-11-20, '2026-11-20 14:30', 2h ago as 2h")
     _add_of_restoring(undo)
+    undo.add_argument("--approve", type=int, metavar="N", help="let up to N deletes that the brake would hold go")
     undo.add_argument("--yes", action="store_true", help="do it; otherwise the plan is shown, and a terminal is asked")
 
 

@@ -175,6 +175,15 @@ class RunRecord:
             with closing(self._db.execute(query, (since,))) as found:
                 yield from (row[0] for row in found)
 
+    def is_new_since(self, path: bytes, time: float) -> bool:
+        """Tell whether a path was not published at a time, but is new by a run that began later."""
+        query = (
+            "SELECT what, opened FROM change JOIN run ON number = run"
+            " WHERE path = ? AND (closed IS NULL OR closed >= ?) AND what != ? ORDER BY number LIMIT 1"
+        )
+        found = self._select(query, path, time, TOUCHED)
+        return bool(found) and found[0][0] == NEW and found[0][1] > time
+
     def changed_after(self, number: int, path: bytes) -> int | None:
         """Give the first later run that changed a file's bytes, or deleted it; None: none did."""
         query = "SELECT min(run) FROM change WHERE path = ? AND run > ? AND what != ?"

@@ -23,6 +23,7 @@ from siteferry.restore.plan import RestorePlan
 from siteferry.restore.report import Document, Lines, print_plan, problems
 from siteferry.restore.restore import Asked, Restorer, Source
 from siteferry.restore.scope import Scope, scope_of
+from siteferry.restore.target import Target
 from siteferry.restore.times import shown, time_asked
 from siteferry.restore.undo import Undo
 from siteferry.runs import CHANGED, DELETED, NEW, TOUCHED, Run, RunRecord
@@ -35,20 +36,25 @@ def restore(options: argparse.Namespace) -> int:
     if options.approve is not None and not options.delete:
         raise UsageError("--approve is for deletes", "add --delete, or leave it out")
     asked = Asked(
-        Path(options.destination).absolute(),
         Source(options.from_bucket, as_of),
         scope_below(options.path, config.root),
         options.compare,
         options.delete,
         options.approve,
+        options.overwrite,
     )
+    destination = Path(options.destination).absolute()
     clock = HostClock.until_signalled()
-    with open_to_restore(config, PlainReporter(sys.stderr), clock) as restorer, RestorePlan() as plan:
-        restorer.plan(asked, plan)
+    with (
+        open_to_restore(config, PlainReporter(sys.stderr), clock) as restorer,
+        Target(destination) as target,
+        RestorePlan() as plan,
+    ):
+        restorer.plan(asked, target, plan)
         if options.dry_run:
             print_plan(plan, as_json=options.json)
             return exit_of(plan, RestoreSummary())
-        return carry_out(restorer, plan, asked.destination, options)
+        return carry_out(restorer, plan, target, options)
 
 
 def undo(options: argparse.Namespace) -> int:
@@ -61,20 +67,21 @@ def undo(options: argparse.Namespace) -> int:
     with (
         open_to_restore(config, PlainReporter(sys.stderr), HostClock.until_signalled()) as restorer,
         RunRecord(config.state_dir) as record,
+        Target(config.root) as target,
         RestorePlan() as plan,
     ):
-        planner = Undo(restorer, record)
+        planner = Undo(restorer, record, options.approve)
         if since is None:
-            planner.plan_run(options.run, scope, plan)
+            planner.plan_run(options.run, scope, target, plan)
         else:
-            planner.plan_since(since, scope, plan)
+            planner.plan_since(since, scope, target, plan)
         if not options.yes:
             print_plan(plan, as_json=options.json)
         if plan.totals.empty:
             return exit_of(plan, RestoreSummary())
         if not (options.yes or _agreed(options)):
             return int(Exit.DONE)
-        code = carry_out(restorer, plan, config.root, options)
+        code = carry_out(restorer, plan, target, options)
     if not options.json:
         print("the next sync publishes it; `siteferry undo` of that run takes it back")
     return code
@@ -141,17 +148,17 @@ def _agreed(options: argparse.Namespace) -> bool:
     return input("do this in the tree? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def carry_out(restorer: Restorer, plan: RestorePlan, destination: Path, options: argparse.Namespace) -> int:
+def carry_out(restorer: Restorer, plan: RestorePlan, target: Target, options: argparse.Namespace) -> int:
     """Do what is planned, and tell what came of it; gives the exit code."""
     if options.json:
         document = Document()
-        summary = restorer.carry_out(plan, destination, document)
+        summary = restorer.carry_out(plan, target, document)
         left = {"left": problems(plan), "hold_reason": plan.hold_reason, "held": plan.totals.held}
         print(json.dumps({**asdict(summary), "same": plan.totals.same, **left, "failures": document.failures}))
         return exit_of(plan, summary)
     lines = Lines(quiet=options.quiet)
     lines.planned(plan)
-    summary = restorer.carry_out(plan, destination, lines)
+    summary = restorer.carry_out(plan, target, lines)
     lines.note(_summary(plan, summary))
     return exit_of(plan, summary)
 

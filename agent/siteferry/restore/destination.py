@@ -30,17 +30,17 @@ _WRITE: Final = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 class Destination:
     """It, open. Use as a context manager."""
 
-    def __init__(self, path: Path, *, make: bool) -> None:
-        """Open a directory, and make it if that is asked for; raises RootError."""
+    def __init__(self, path: Path, *, follow: bool = True) -> None:
+        """Open a directory, which the operator may name through a symlink; below it none is followed.
+
+        Raises RootError.
+        """
         self.path = path
         try:
-            if make:
-                path.mkdir(parents=True, exist_ok=True)
-            # The operator may name it through a symlink; below it none is followed.
-            self.descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+            self.descriptor = os.open(path, flags)
         except OSError as error:
-            remedy = "name a directory that this user may write in" if make else "name a directory that is there"
-            raise RootError(f"{path}: {error.strerror}", remedy) from None
+            raise RootError(f"{path}: {error.strerror}", "name a directory that this user may enter") from None
         self.device = os.fstat(self.descriptor).st_dev
         umask = os.umask(0)
         os.umask(umask)
@@ -51,6 +51,10 @@ class Destination:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it."""
         os.close(self.descriptor)
 
     def open(self, path: bytes) -> int:

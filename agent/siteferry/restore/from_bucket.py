@@ -80,6 +80,7 @@ class BucketReader:
         for wanted, info in self._looked_at(maybe_generated):
             if is_generated(info.metadata):
                 tree.remove(wanted)  # its directory stays, though nothing may be in it
+                tree.cover(_path(wanted))  # a user's own index.html may be beneath it for a moment
             elif tree.is_directory(_path(wanted)):
                 tree.remove(wanted)
                 self.problem(wanted.key, "it is left out: there are objects beneath it, as if it were a directory")

@@ -1,14 +1,17 @@
 """The site as the index has it."""
 
 import functools
+import os
 from collections.abc import Iterator
 from typing import Final
 
 from siteferry.cache import Cache
-from siteferry.diff import Naming
+from siteferry.diff import Naming, why_changed
 from siteferry.names import join_path
 from siteferry.restore.scope import Scope
 from siteferry.restore.wanted import Wanted, WantedTree
+from siteferry.tree import FileState
+from siteferry_contract.errors import ContractError
 from siteferry_contract.keys import join, root_directory, split
 from siteferry_contract.leaf import Entry, FileEntry
 
@@ -28,6 +31,17 @@ class Published:
         directory, name = split(key)
         entry = self._entries(directory).get(name)
         return entry if isinstance(entry, FileEntry) else None
+
+    def has(self, path: bytes, status: os.stat_result) -> bool:
+        """Tell whether a file is on disk as it is published, so that the bucket has its bytes."""
+        try:
+            entry = self.file(self._naming.key(path))
+        except ContractError:
+            return False
+        if entry is None:
+            return False
+        raw = self._naming.raw_if_differs(entry.name, path.rpartition(b"/")[2])
+        return why_changed(entry, raw, FileState.of(status)) is None
 
     def path(self, key: str) -> bytes:
         """Give the path that a file has on the host; what of it the index does not have, as its key tells it."""

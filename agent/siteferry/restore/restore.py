@@ -1,16 +1,13 @@
 """`siteferry restore`: a whole tree from the site, or an update of one."""
 
-import os
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
+from siteferry.config import SKIP
 from siteferry.errors import IndexDamagedError, UsageError
 from siteferry.look import Look
 from siteferry.parts import Parts
 from siteferry.ports import Archive
 from siteferry.restore.carry import Carrier, RestoreSummary
-from siteferry.restore.destination import Destination
 from siteferry.restore.fetch import Fetcher
 from siteferry.restore.from_bucket import BucketReader
 from siteferry.restore.from_index import Published, take_from_index
@@ -18,8 +15,9 @@ from siteferry.restore.paths import PathOf, by_key
 from siteferry.restore.plan import RestorePlan
 from siteferry.restore.planner import Planner, Rules, apply_brake
 from siteferry.restore.report import RestoreReporter
-from siteferry.restore.rules import Compare, Update
+from siteferry.restore.rules import Compare, Guarded, Update
 from siteferry.restore.scope import Scope
+from siteferry.restore.target import Target, check_apart
 from siteferry.restore.times import check_kept
 from siteferry.restore.wanted import WantedTree
 
@@ -34,18 +32,24 @@ class Source:
     until: float | None = None
     """A later time, until which it is asked what changed more than once."""
 
+    @property
+    def is_index(self) -> bool:
+        """Whether it is the index."""
+        return not self.from_bucket and self.as_of is None
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a person asked for."""
 
-    destination: Path
     source: Source
     scope: Scope
     compare: Compare = "checksum"
     delete: bool = False
     approved: int | None = None
     """Deletes that a person let through."""
+    overwrite: bool = False
+    """In the published tree, what is published nowhere too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,12 @@ class Restorer:
     parts: Parts
     archive: Archive
 
-    def plan(self, asked: Asked, plan: RestorePlan) -> None:
+    def plan(self, asked: Asked, target: Target, plan: RestorePlan) -> None:
         """Make the plan of a restore; raises SiteferryError, and then nothing was changed."""
         p = self.parts
-        naming = p.naming
-        rules = Update(self.archive, naming, asked.compare, asked.delete)
+        in_place = check_apart(target.path, p.config.root)
+        if asked.compare == "mtime" and not asked.source.is_index:
+            raise UsageError("--compare mtime: only the index has mtimes", "use --compare checksum, or size")
         with WantedTree() as wanted:
             self.find(asked.source, asked.scope, wanted, plan)
             if asked.scope.top and not wanted.count() and not wanted.is_directory(asked.scope.top):
@@ -67,8 +72,13 @@ class Restorer:
                     f"the site has nothing at --path {asked.scope.top.decode('utf-8', 'backslashreplace')}",
                     "name a file or directory relative to the site's root, as it is called on the FTP host",
                 )
-            self.compare(wanted, asked.destination, rules, asked.scope, plan)
-            apply_brake(plan, p.config.brake, wanted.count(), asked.approved)
+            update = Update(self.archive, p.naming, wanted, asked.compare, asked.delete)
+            rules: Rules = update
+            if in_place and not asked.overwrite:
+                rules = Guarded(update, self._index(asked.source), p.config.symlinks != SKIP)
+            Planner(target.there, wanted, plan, rules, asked.scope).plan(p.services.progress)
+            approved, totals = asked.approved, plan.totals
+            apply_brake(plan, p.config.brake, totals.there, approved, all_gone=not wanted.count())
 
     def find(
         self,
@@ -84,7 +94,7 @@ class Restorer:
         """
         p = self.parts
         changed_twice: set[str] = set()
-        if source.from_bucket or source.as_of is not None:
+        if not source.is_index:
 
             def problem(key: str, reason: str) -> None:
                 plan.add_problem(key.encode(), reason)
@@ -103,29 +113,27 @@ class Restorer:
         p.reporter.note(f"the site has {wanted.count():,} files" + (" there" if scope.top else ""))
         return changed_twice
 
-    def _path_of(self, source: Source) -> PathOf:
-        if not source.from_bucket and self.parts.naming.encoding == "auto":  # elsewhere a key tells its path
-            with suppress(IndexDamagedError):
-                return load_index(self.parts).path
-        return by_key(self.parts.naming)
-
-    def compare(self, wanted: WantedTree, destination: Path, rules: Rules, scope: Scope, plan: RestorePlan) -> None:
-        """Compare a destination with it; one that is not there is as if it were empty."""
-        progress = self.parts.services.progress
-        if not os.path.lexists(destination):
-            Planner(None, wanted, plan, rules, scope).plan(progress)
-            return
-        with Destination(destination, make=False) as opened:
-            Planner(opened, wanted, plan, rules, scope).plan(progress)
-
-    def carry_out(self, plan: RestorePlan, destination: Path, reporter: RestoreReporter) -> RestoreSummary:
-        """Do what was planned."""
+    def carry_out(self, plan: RestorePlan, target: Target, reporter: RestoreReporter) -> RestoreSummary:
+        """Do what was planned for the target, in it; raises SiteferryError."""
         p = self.parts
-        with Destination(destination, make=True) as opened:
-            clock = p.services.clock
-            fetcher = Fetcher(self.archive, clock, p.stopping)
-            carrier = Carrier(opened, fetcher, p.services.executor, clock, reporter, p.stopping, p.config.workers)
-            return carrier.carry_out(plan)
+        clock = p.services.clock
+        fetcher = Fetcher(self.archive, clock, p.stopping)
+        carrier = Carrier(target.made(), fetcher, p.services.executor, clock, reporter, p.stopping, p.config.workers)
+        return carrier.carry_out(plan)
+
+    def _path_of(self, source: Source) -> PathOf:
+        encoded = self.parts.naming.encoding == "auto"  # elsewhere a key tells its path
+        index = self._index(source) if encoded else None
+        return index.path if index else by_key(self.parts.naming)
+
+    def _index(self, source: Source) -> Published | None:
+        """Give the index, unless it is lost, or is to be done without."""
+        if source.from_bucket:
+            return None
+        try:
+            return load_index(self.parts)
+        except IndexDamagedError:
+            return None
 
 
 def load_index(parts: Parts) -> Published:

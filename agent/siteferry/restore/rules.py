@@ -7,10 +7,12 @@ from siteferry.diff import Naming
 from siteferry.errors import FileError
 from siteferry.ports import Archive
 from siteferry.restore.evidence import Digest
+from siteferry.restore.from_index import Published
 from siteferry.restore.plan import Do
 from siteferry.restore.planner import EXTRA, Found, Verdict
-from siteferry.restore.wanted import Wanted
+from siteferry.restore.wanted import Wanted, WantedTree
 from siteferry.tree import FileState, OpenFile
+from siteferry_contract.copy_rules import is_reserved
 from siteferry_contract.errors import ContractError
 
 Compare = Literal["checksum", "size", "mtime"]
@@ -18,6 +20,8 @@ COMPARES: Final[tuple[Compare, ...]] = get_args(Compare)
 
 CHUNK_BYTES: Final = 1024 * 1024
 SAME: Final = Verdict(None)
+COVERED: Final = "a page that siteferry made is at its key, so that nothing tells whether it is the site's: it stays"
+UNPUBLISHED: Final = "it is not as it was published last, and nobody else may have it: it stays, unless --overwrite"
 CHANGING: Final = "it cannot be read, or is being written: left as it is"
 
 
@@ -27,8 +31,11 @@ class Update:
 
     archive: Archive
     naming: Naming
+    wanted: WantedTree
     compare: Compare
     deletes: bool
+    removes_empty_directories: bool = True
+    keeps_symlinks: bool = False
 
     @property
     def clears_the_way(self) -> bool:
@@ -59,14 +66,66 @@ class Update:
 
     def unwanted(self, found: Found) -> Verdict:
         """Have what could be published deleted; what never is part of a site stays."""
+        naming = self.naming
         directory, _, name = found.path.rpartition(b"/")
-        if not found.is_file or self.naming.excludes.match(directory, name):
+        if not found.is_file or naming.excludes.match(directory, name) or found.status.st_size > naming.most_bytes:
             return SAME
         try:
-            self.naming.key(found.path)
+            key = naming.key(found.path)
         except ContractError:
             return SAME
+        if is_reserved(key.removeprefix(naming.prefix), naming.copy_rules):
+            return SAME
+        if naming.may_collide(key) and self.wanted.has_key(key):
+            return SAME
+        if self.wanted.is_covered(found.path):
+            return Verdict(None, COVERED)
         return Verdict(Do.DELETE, EXTRA)
+
+    def in_the_way(self, _: Found) -> Verdict:
+        """Have it deleted, whatever it is, with leave to delete."""
+        return Verdict(Do.DELETE, EXTRA) if self.deletes else SAME
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """The rules of a restore into the tree that is published: what is published nowhere stays as it is.
+
+    Users may have changed it a moment ago, so that nobody else has it.
+    """
+
+    rules: Update
+    index: Published | None
+    """None: nothing is known to be published."""
+    keeps_symlinks: bool
+    removes_empty_directories: bool = False
+
+    @property
+    def clears_the_way(self) -> bool:
+        """As elsewhere."""
+        return self.rules.clears_the_way
+
+    @property
+    def removes_extras(self) -> bool:
+        """As elsewhere."""
+        return self.rules.removes_extras
+
+    def file(self, wanted: Wanted, found: Found) -> Verdict:
+        """Replace only what is published as it is."""
+        return self._guarded(self.rules.file(wanted, found), found)
+
+    def unwanted(self, found: Found) -> Verdict:
+        """Remove only what is published as it is."""
+        return self._guarded(self.rules.unwanted(found), found)
+
+    def in_the_way(self, found: Found) -> Verdict:
+        """Remove only what is published as it is."""
+        return self._guarded(self.rules.in_the_way(found), found)
+
+    def _guarded(self, verdict: Verdict, found: Found) -> Verdict:
+        if verdict.do not in (Do.GET, Do.DELETE) or (self.index and self.index.has(found.path, found.status)):
+            return verdict
+        return Verdict(None, UNPUBLISHED)
 
 
 def has_bytes(found: Found, wanted: Wanted, archive: Archive) -> bool | None:

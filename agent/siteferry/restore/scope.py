@@ -38,6 +38,10 @@ class Scope:
         leads = self._is_within(path) or self.top.startswith(path + b"/")
         return leads and (self.only is None or path in self._directories)
 
+    def clears(self, path: bytes) -> bool:
+        """Tell whether what is in the way of something that is meant may be removed."""
+        return self.only is None or path in self.only
+
     def _is_within(self, path: bytes) -> bool:
         return not self.top or path == self.top or path.startswith(self.top + b"/")
 

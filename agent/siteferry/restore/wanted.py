@@ -39,6 +39,8 @@ class WantedTree:
             " version TEXT, etag TEXT, published INTEGER, PRIMARY KEY (directory, name)) WITHOUT ROWID"
         )
         self._db.execute("CREATE TABLE directory (parent BLOB, name BLOB, PRIMARY KEY (parent, name)) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE covered (path BLOB PRIMARY KEY) WITHOUT ROWID")
+        self._has_keys = False
         self._db.execute("BEGIN")
 
     def __enter__(self) -> Self:
@@ -80,6 +82,21 @@ class WantedTree:
         """Give the names of a directory's subdirectories, sorted."""
         query = "SELECT name FROM directory WHERE parent = ? ORDER BY name"
         return [row[0] for row in self._db.execute(query, (directory,))]
+
+    def has_key(self, key: str) -> bool:
+        """Tell whether one of the files has a key."""
+        if not self._has_keys:
+            self._db.execute("CREATE INDEX file_key ON file (key)")
+            self._has_keys = True
+        return self._db.execute("SELECT 1 FROM file WHERE key = ?", (key,)).fetchone() is not None
+
+    def cover(self, path: bytes) -> None:
+        """Remember a path whose key has something else now, so that nothing tells whether a file is to be there."""
+        self._db.execute("INSERT OR IGNORE INTO covered VALUES (?)", (path,))
+
+    def is_covered(self, path: bytes) -> bool:
+        """Tell whether a path is remembered so."""
+        return self._db.execute("SELECT 1 FROM covered WHERE path = ?", (path,)).fetchone() is not None
 
     def all(self) -> Iterator[Wanted]:
         """Give every file by directory and name."""

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from siteferry.checksum import crc64nvme
 from siteferry.errors import RefusedError
@@ -11,6 +12,7 @@ from siteferry.restore.carry import RestoreSummary
 from siteferry.restore.plan import RestorePlan
 from siteferry.restore.report import Document
 from siteferry.restore.restore import Asked, Restorer
+from siteferry.restore.target import Target
 from tests.unit.agent.fakes import Faults, MemoryObjects, StoredObject, World
 
 CHUNK = 3
@@ -87,13 +89,13 @@ class Restored:
         self.gets = gets
 
 
-def restore(world: World, asked: Asked) -> Restored:
+def restore(world: World, destination: Path, asked: Asked) -> Restored:
     """Restore from a site's cloud, by an agent without any state."""
     document = Document()
     archive = MemoryArchive(world.objects, world.faults)
-    with world.agent() as site, RestorePlan() as plan:
+    with world.agent() as site, Target(destination) as target, RestorePlan() as plan:
         restorer = Restorer(site.parts, archive)
-        restorer.plan(asked, plan)
-        summary = restorer.carry_out(plan, asked.destination, document)
+        restorer.plan(asked, target, plan)
+        summary = restorer.carry_out(plan, target, document)
         failures = {failure["path"]: failure["reason"] for failure in document.failures}
         return Restored(plan, summary, failures, archive.gets)

@@ -14,6 +14,7 @@ from siteferry.restore.plan import RestorePlan
 from siteferry.restore.report import Document
 from siteferry.restore.restore import Asked, Restorer, Source
 from siteferry.restore.scope import Scope
+from siteferry.restore.target import Target
 from tests.unit.agent.archive import MemoryArchive, Restored, restore
 from tests.unit.agent.fakes import Crash, World
 from tests.unit.agent.test_restore import tree_of, write
@@ -44,7 +45,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _restore(world: World, dest: Path) -> Restored:
-    return restore(world, Asked(dest, Source(), Scope()))
+    return restore(world, dest, Asked(Source(), Scope()))
 
 
 @pytest.mark.usefixtures("few")
@@ -140,10 +141,10 @@ def test_no_descriptor_is_left_open(published: World, dest: Path, error: BaseExc
 
         published.faults.before = meanwhile
         restorer = Restorer(site.parts, MemoryArchive(published.objects, published.faults))
-        with RestorePlan() as plan:
-            restorer.plan(Asked(dest, Source(), Scope()), plan)
+        with Target(dest) as target, RestorePlan() as plan:
+            restorer.plan(Asked(Source(), Scope()), target, plan)
             with pytest.raises(type(error)):
-                restorer.carry_out(plan, dest, Document())
+                restorer.carry_out(plan, target, Document())
         assert len(os.listdir("/proc/self/fd")) == before
 
 

@@ -1,5 +1,6 @@
 """The time machine: as of a time, history, undo."""
 
+import functools
 import os
 import random
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from siteferry.config import Brake
 from siteferry.errors import UsageError
 from siteferry.report import PlainReporter, Summary
 from siteferry.restore.history import History
@@ -16,8 +18,9 @@ from siteferry.restore.plan import RestorePlan
 from siteferry.restore.report import Document
 from siteferry.restore.restore import Asked, Restorer, Source
 from siteferry.restore.scope import Scope
+from siteferry.restore.target import Target
 from siteferry.restore.times import check_kept, time_asked
-from siteferry.restore.undo import UNPUBLISHED, UNTOLD, Undo
+from siteferry.restore.undo import UNPUBLISHED, UNRECORDED, UNTOLD, Undo
 from siteferry.runs import CHANGED, DELETED, NEW, TOUCHED, RunRecord, RunRecorder
 from siteferry_contract.objects import PATH
 from tests.unit.agent.archive import MemoryArchive, Restored, restore
@@ -88,7 +91,7 @@ def test_each_midnight_of_ten_days_comes_back(world: World, tmp_path: Path, seed
     assert len({tuple(sorted(tree)) for _, tree in midnights}) > 1
     for n, (midnight, tree) in enumerate(midnights):
         dest = tmp_path / f"day-{n}"
-        found = restore(world, Asked(dest, Source(as_of=midnight), Scope()))
+        found = restore(world, dest, Asked(Source(as_of=midnight), Scope()))
         assert (found.failures, found.left) == ({}, {})
         assert bytes_of(dest) == tree, n
 
@@ -101,7 +104,7 @@ def test_mtimes_of_earlier_versions_come_back(world: World, tmp_path: Path) -> N
     world.clock.time += DAY
     write(world.root, b"a.html", b"two", 10**18 + 2)
     world.settle()
-    restore(world, Asked(tmp_path / "then", Source(as_of=then), Scope()))
+    restore(world, tmp_path / "then", Asked(Source(as_of=then), Scope()))
     assert tree_of(tmp_path / "then") == {b"a.html": (b"one", 10**18 + 1)}
 
 
@@ -126,18 +129,25 @@ class Undoer:
         self.world.clock.time += 60
         return summary.run
 
-    def undo(self, run: int | None = None, since: float | None = None, top: bytes = b"") -> Restored:
+    def undo(
+        self, run: int | None = None, since: float | None = None, top: bytes = b"", approved: int | None = None
+    ) -> Restored:
         """Undo a run, or all since a time."""
         world, document = self.world, Document()
         archive = MemoryArchive(world.objects, world.faults)
-        with world.agent() as site, RestorePlan() as plan, RunRecord(world.config.state_dir) as record:
-            undo = Undo(Restorer(site.parts, archive), record)
+        with (
+            world.agent() as site,
+            Target(world.root) as target,
+            RestorePlan() as plan,
+            RunRecord(world.config.state_dir) as record,
+        ):
+            undo = Undo(Restorer(site.parts, archive), record, approved)
             if run is not None:
-                undo.plan_run(run, Scope(top), plan)
+                undo.plan_run(run, Scope(top), target, plan)
             else:
                 assert since is not None
-                undo.plan_since(since, Scope(top), plan)
-            summary = undo.restorer.carry_out(plan, world.root, document)
+                undo.plan_since(since, Scope(top), target, plan)
+            summary = undo.restorer.carry_out(plan, target, document)
             failures = {failure["path"]: failure["reason"] for failure in document.failures}
             return Restored(plan, summary, failures, archive.gets)
 
@@ -225,7 +235,7 @@ def test_names_that_no_object_tells_are_undone_too(world: World) -> None:
         undoer.run(lambda: None)
         without_paths(world)
         run = undoer.run(deleted.unlink)
-    restore(world, Asked(world.base / "new", Source(as_of=world.clock.time), Scope()))
+    restore(world, world.base / "new", Asked(Source(as_of=world.clock.time), Scope()))
     assert bytes_of(world.base / "new") == bytes_of(root)
 
 
@@ -280,6 +290,95 @@ def test_changes_too_close_to_be_told_apart_stay(undoer: Undoer) -> None:
     assert set(found.steps) == {b"docs/b.html"}
     assert (root / "a.html").read_bytes() == b"fourth"
     assert (root / "docs/b.html").read_bytes() == b"first docs/b.html"
+
+
+@pytest.mark.parametrize("since", [True, False])
+def test_many_deletes_of_an_undo_wait_for_a_person(world: World, *, since: bool) -> None:
+    """To undo the first run, or all since before it, would empty the tree: the brake is that of the site's deletes."""
+    world.config = replace(world.config, brake=Brake())
+    for n in range(60):
+        write(world.root, b"d/%d.html" % n, b"body")
+    then, undoer = world.clock.time - 1, Undoer(world)
+    before = tree_of(world.root)
+    undo = functools.partial(undoer.undo, since=then) if since else functools.partial(undoer.undo, 1)
+    found = undo()
+    assert (found.totals.held, found.summary.deleted) == (63, 0)
+    assert tree_of(world.root) == before
+    assert undo(approved=63).summary.deleted == 63
+
+
+def test_a_file_of_which_s3_forgot_the_version_is_not_taken_for_new(undoer: Undoer) -> None:
+    """Only a file that is new by the record is removed: versions may be kept for less time than was thought."""
+    root, then, current = undoer.world.root, undoer.world.clock.time, undoer.world.objects.current
+    undoer.run(lambda: write(root, b"a.html", b"second"))
+    current.history["a.html"] = current.history["a.html"][-1:]
+    found = undoer.undo(since=then)
+    assert (found.left, found.steps) == ({b"a.html": UNRECORDED}, {})
+    assert (root / "a.html").read_bytes() == b"second"
+
+
+def test_a_fast_clock_does_not_hide_what_a_run_changed(undoer: Undoer) -> None:
+    """Where S3 had the change before this host says that the run began, what was there before is not claimed."""
+    root, world = undoer.world.root, undoer.world
+    run = undoer.run(lambda: vandalise(root))
+    for versions in world.objects.current.history.values():
+        versions[:] = [(at - 70, found) if at > world.clock.time - 100 else (at, found) for at, found in versions]
+    found = undoer.undo(run)
+    assert found.left == dict.fromkeys((b"a.html", b"docs/b.html", b"docs/new/d.html"), UNTOLD)
+    assert found.steps == {}
+
+
+def test_what_somebody_copied_back_in_s3_is_put_right_on_disk_too(undoer: Undoer) -> None:
+    """That the bucket has the old version again does not make the file on disk the old one."""
+    root, then, current = undoer.world.root, undoer.world.clock.time, undoer.world.objects.current
+    undoer.run(lambda: write(root, b"a.html", b"vandalised"))
+    current["a.html"] = next(stored for _, stored in current.history["a.html"] if stored)
+    undoer.undo(since=then)
+    assert (root / "a.html").read_bytes() == b"first a.html"
+
+
+@pytest.mark.parametrize("since", [True, False])
+def test_a_directory_that_a_file_took_the_place_of_comes_back(undoer: Undoer, *, since: bool) -> None:
+    """And the reverse: what is in the way is removed if it is published exactly as it is."""
+    root, then = undoer.world.root, undoer.world.clock.time
+    before = bytes_of(root)
+
+    def swap() -> None:
+        shutil.rmtree(root / "docs")
+        write(root, b"docs", b"a file")
+        (root / "a.html").unlink()
+        write(root, b"a.html/deep/inner.html", b"in a directory")
+
+    run = undoer.run(swap)
+    found = undoer.undo(since=then) if since else undoer.undo(run)
+    assert (found.left, found.failures) == ({}, {})
+    assert bytes_of(root) == before
+
+
+def test_what_is_in_the_way_and_published_nowhere_stays(undoer: Undoer) -> None:
+    """A file that somebody put there since is told, and what it is in the way of is not restored."""
+    root, then = undoer.world.root, undoer.world.clock.time
+
+    def swap() -> None:
+        (root / "a.html").unlink()
+        write(root, b"a.html/inner.html", b"in a directory")
+
+    undoer.run(swap)
+    write(root, b"a.html/mine.html", b"just uploaded")
+    found = undoer.undo(since=then)
+    assert set(found.left) == {b"a.html/mine.html"}
+    assert set(found.failures) == {"a.html"}
+    assert (root / "a.html/mine.html").read_bytes() == b"just uploaded"
+
+
+def test_empty_directories_stay_unless_an_undo_empties_them(undoer: Undoer) -> None:
+    """Somebody may be about to fill one."""
+    root, then = undoer.world.root, undoer.world.clock.time
+    undoer.run(lambda: write(root, b"new/deep/d.html", b"new"))
+    (root / "empty/deep").mkdir(parents=True)
+    undoer.undo(since=then)
+    assert (root / "empty/deep").is_dir()
+    assert not (root / "new").exists()
 
 
 def test_a_run_without_a_whole_record_is_refused(undoer: Undoer) -> None:
@@ -394,5 +493,5 @@ def test_a_time_before_all_versions_is_refused(world: World, tmp_path: Path) -> 
     world.settle()
     world.descriptor = replace(world.descriptor, retention_days=30)
     with pytest.raises(UsageError, match="longer ago than what was replaced is kept \\(30 days"):
-        restore(world, Asked(tmp_path / "dest", Source(as_of=world.clock.time - 31 * DAY), Scope()))
+        restore(world, tmp_path / "dest", Asked(Source(as_of=world.clock.time - 31 * DAY), Scope()))
     check_kept(world.clock.time - 29 * DAY, world.clock.time, 30)
