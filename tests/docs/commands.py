@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from siteferry import cli, errors
+from siteferry import cli, errors, help_texts
 from tests.docs import markdown
 
 _CODE: Final = re.compile(r"(?:^  |(?<=\S) {2,})(\d+) +(.+?)(?= {2,}\d+ {2}|$)", re.MULTILINE)
@@ -67,7 +67,7 @@ def _prose(text: str) -> str:
 
 
 def _codes() -> Iterator[tuple[str, ...]]:
-    said = {int(code): text for code, text in _CODE.findall(cli._EPILOG)}
+    said = {int(code): text for code, text in _CODE.findall(help_texts.EPILOG)}
     assert said.keys() == set(errors.Exit), said
     for code in errors.Exit:
         raised = [kind for kind in errors.SiteferryError.__subclasses__() if kind.exit == code]
