@@ -51,6 +51,8 @@ class Look:
         self._p = parts
         self.unsettled: dict[bytes, float] = {}
         """Directories in which the last look deferred files, and the seconds until the first of them is settled."""
+        self._holds = False
+        """The last look at the whole tree held deletes."""
 
     def load_cache(self, head: Head, *, keep: bool = True) -> None:
         """Have the index in the cache as of this head; without `keep`, read it again whatever the cache has."""
@@ -162,8 +164,10 @@ class Look:
         if hinted is None:
             approved = p.state.approved_deletes(to_audit=extra.disagreements is not None)
             self._brake(plan, comparison, head, summary, approved, p.config.brake, look_only=look_only)
+            self._holds = bool(summary.hold_reason)
         else:  # what a person approved was seen by a look at all of the tree
-            self._brake(plan, comparison, head, summary, None, brake_of_a_part(p.config.brake), look_only=look_only)
+            brake = brake_of_a_part(p.config.brake, holds=self._holds)
+            self._brake(plan, comparison, head, summary, None, brake, look_only=look_only)
         if other := self.changed_headers(head):
             comparer.plan_headers(self._with_other_headers(head, other), plan)
         for problem in comparison.unreadable if hinted is None else ():  # a full look says so, once a cycle

@@ -126,6 +126,29 @@ def test_many_deletes_wait_for_a_full_look(world: World) -> None:
     world.check()
 
 
+def test_nothing_of_what_is_held_goes_by_a_hint(world: World) -> None:
+    """Somebody saves a file where others are missing: it is published; what a full look held stays until approved."""
+    world.config = replace(world.config, brake=Brake(files=2, percent=10))
+    for n in range(20):
+        world.write(f"docs/{n % 2}/{n}")
+    world.settle()
+    for n in range(5):
+        (world.root / f"docs/{n % 2}/{n}").unlink()
+    with world.agent() as site:
+        assert site.sync().held == 5
+        (world.root / "docs/1/5").unlink()
+        world.write("docs/1/new")
+        hinted = site.sync([b"docs/1"])
+        assert (hinted.hinted, hinted.uploaded, hinted.deleted) == (True, 1, 0)
+        assert site.sync().held == 6
+        site.parts.state.approve(6)
+        assert site.sync().deleted == 6
+        world.write("docs/1/new", b"changed")
+        (world.root / "docs/1/7").unlink()
+        assert site.sync([b"docs/1"]).uploaded == 1
+    world.handle()
+
+
 def test_an_approval_is_for_a_full_run(world: World) -> None:
     """What a person approved is neither used nor taken back by a look at a part."""
     world.config = replace(world.config, brake=Brake(files=1, percent=1))
