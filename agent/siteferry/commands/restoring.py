@@ -189,6 +189,7 @@ def _summary(plan: RestorePlan, summary: RestoreSummary) -> str:
     parts += [f"{summary.failed:,} FAILED"] if summary.failed else []
     parts += [f"{plan.totals.problems:,} left as they are"] if plan.totals.problems else []
     parts += [f"{plan.totals.held:,} deletes held"] if plan.totals.held else []
+    parts += [] if summary.owners_kept else ["not all belong to whom they should: that takes root"]
     parts += ["stopped: the same command goes on from here"] if summary.stopped else []
     return ", ".join(parts)
 

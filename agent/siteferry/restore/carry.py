@@ -44,6 +44,8 @@ class RestoreSummary:
     skipped: int = 0
     """Objects that turned out to be generated."""
     stopped: bool = False
+    owners_kept: bool = True
+    """Whether what was restored belongs to whom it is to belong."""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,7 @@ class Carrier:
                 self._close(slice_.directory)
             self._landing.abandon()
         self._sync_names()
+        self.summary.owners_kept = self.destination.owners_kept
         if not self.summary.stopped:
             self._remove(plan.deletions())
         return self.summary

@@ -1,30 +1,28 @@
 """The directory that is restored into, written so that nothing outside of it is ever touched, whatever keys there are.
 
-Every directory is opened relative to its parent's descriptor and with O_NOFOLLOW. A file appears under its name when
-all of it is on disk, never before, and a process that is killed leaves no part of one.
+Every directory is opened relative to its parent's descriptor and with O_NOFOLLOW.
 """
 
 import ctypes
 import errno
 import functools
 import os
-import re
-import secrets
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from siteferry.errors import FileChangedError, FileUnreadableError, RootError
-from siteferry.tree import FileState, open_beneath, open_directory
+from siteferry.errors import FileUnreadableError, RootError
+from siteferry.restore.access import Access, access_within, give
+from siteferry.restore.entry import check_found, checked, former, unfinished_name
+from siteferry.restore.new_file import NewFile
+from siteferry.tree import open_beneath, open_directory
 
-UNFINISHED: Final = re.compile(rb"\.siteferry-[0-9a-f]{16}")
-"""Names of what is complete, or not yet, but has not got its own name: whoever made them is gone, or still at work."""
-
-_NO_UNNAMED: Final = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT})
-"""How file systems say that they make no files without a name (open(2), O_TMPFILE)."""
-_WRITE: Final = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_NOREPLACE: Final = 1
+"""Of renameat2(2)."""
+_NOT_HAD: Final = frozenset({errno.EINVAL, errno.ENOSYS})
+"""How file systems and kernels say that they do without it."""
+_TAKEN: Final = frozenset({errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR})
 
 
 class Destination:
@@ -42,10 +40,8 @@ class Destination:
         except OSError as error:
             raise RootError(f"{path}: {error.strerror}", "name a directory that this user may enter") from None
         self.device = os.fstat(self.descriptor).st_dev
-        umask = os.umask(0)
-        os.umask(umask)
-        self._umask = umask
-        self._is_root = os.geteuid() == 0
+        self.owners_kept = True
+        """Whether all that was made in it belongs to whom it is to belong."""
 
     def __enter__(self) -> Self:
         return self
@@ -60,7 +56,7 @@ class Destination:
     def open(self, path: bytes) -> int:
         """Open a directory by its path, to be closed by the caller; raises OSError."""
         for name in path.split(b"/") if path else ():
-            _checked(name)
+            checked(name)
         return open_beneath(self.descriptor, path)
 
     @contextmanager
@@ -73,32 +69,47 @@ class Destination:
             os.close(descriptor)
 
     def make(self, path: bytes) -> None:
-        """Make a directory, with owner and mode of the one that it is in, unless it is there; raises OSError."""
+        """Make a directory as the one says that it is in, unless it is there; raises OSError.
+
+        It has its name only once it is right: one that a killed restore made would pass for one that was there.
+        """
         parent, _, name = path.rpartition(b"/")
         with self.directory(parent) as above:
-            try:
-                os.mkdir(_checked(name), 0o700, dir_fd=above)
-            except FileExistsError:
-                os.close(open_directory(above, name))
+            if _is_directory(above, name):
                 return
-            like = os.fstat(above)
-            descriptor = open_directory(above, name)
+            unfinished, renamed = unfinished_name(), False
+            os.mkdir(unfinished, 0o700, dir_fd=above)
             try:
-                if self._is_root:
-                    os.fchown(descriptor, like.st_uid, like.st_gid)
-                os.fchmod(descriptor, stat.S_IMODE(like.st_mode) & ~self._umask)
+                descriptor = open_directory(above, unfinished)
+                try:
+                    self._give(descriptor, access_within(above).directories)
+                finally:
+                    os.close(descriptor)
+                renamed = _rename_to_free(above, unfinished, name)
             finally:
-                os.close(descriptor)
+                if not renamed:
+                    with suppress(OSError):
+                        os.rmdir(unfinished, dir_fd=above)
+            if not renamed:
+                os.close(open_directory(above, name))
 
     def place(self, path: bytes) -> "Place":
         """Open a directory to make files in it; raises OSError."""
         descriptor = self.open(path)
-        status = os.fstat(descriptor)
-        return Place(descriptor, status, self.syncs and status.st_dev == self.device)
+        try:
+            together = self.syncs and os.fstat(descriptor).st_dev == self.device
+            return Place(descriptor, access_within(descriptor).files, together)
+        except BaseException:
+            os.close(descriptor)
+            raise
 
     def new_file(self, place: "Place") -> "NewFile":
         """Begin a file in a directory; raises OSError."""
-        return NewFile(place, as_root=self._is_root, umask=self._umask)
+        return NewFile(place.descriptor, place.access, self._give)
+
+    def _give(self, descriptor: int, access: Access) -> None:
+        if not give(descriptor, access):
+            self.owners_kept = False
 
     @functools.cached_property
     def syncs(self) -> bool:
@@ -120,91 +131,10 @@ class Place(NamedTuple):
     """A directory that files are made in."""
 
     descriptor: int
-    status: os.stat_result
+    access: Access
+    """Of new ones."""
     together: bool
     """Files in it are on disk once the destination is synced."""
-
-
-class NewFile:
-    """A file on its way to its name. Use as a context manager, or close it: what has not appeared by then is gone."""
-
-    def __init__(self, place: Place, *, as_root: bool, umask: int) -> None:
-        self._place, self._is_root, self._umask = place, as_root, umask
-        self._name = b""
-        """Under which it can be found already; b"": none."""
-        try:
-            self.descriptor = os.open(b".", os.O_TMPFILE | _WRITE, 0o600, dir_fd=place.descriptor)
-        except OSError as error:
-            if error.errno not in _NO_UNNAMED:
-                raise
-            self._name = _unfinished_name()
-            flags = os.O_CREAT | os.O_EXCL | _WRITE
-            self.descriptor = os.open(self._name, flags, 0o600, dir_fd=place.descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End it."""
-        os.close(self.descriptor)
-        if self._name:
-            with suppress(FileNotFoundError):
-                os.unlink(self._name, dir_fd=self._place.descriptor)
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Append to it; raises OSError."""
-        written = os.write(self.descriptor, data)
-        while written < len(data):
-            written += os.write(self.descriptor, memoryview(data)[written:])
-
-    def dress(self, name: bytes, mtime_ns: int | None, found: str) -> None:
-        """Give it owner, mode and mtime; raises OSError.
-
-        `found` is the state of the file that it is to replace, whose owner and mode it takes; "": there is none, and it
-        is as its directory says. Raises FileChangedError if what is there is something else.
-        """
-        like = self._place.status
-        if found:
-            status = _status(self._place.descriptor, _checked(name))
-            _check_found(status, found)
-            like = status or like
-        mode = stat.S_IMODE(like.st_mode)
-        if self._is_root:
-            os.fchown(self.descriptor, like.st_uid, like.st_gid)
-        os.fchmod(self.descriptor, mode if found else mode & 0o666 & ~self._umask)
-        if mtime_ns is not None:
-            os.utime(self.descriptor, ns=(mtime_ns, mtime_ns))
-
-    def sync(self) -> None:
-        """Have it on disk; raises OSError."""
-        os.fsync(self.descriptor)
-
-    def appear(self, name: bytes, found: str) -> None:
-        """Give it its name, once it is dressed and on disk; raises OSError, and FileChangedError as `dress` does."""
-        directory = self._place.descriptor
-        _checked(name)
-        try:
-            if not found and not self._name:
-                self._link(name)
-                return
-            if not self._name:
-                self._name = _unfinished_name()
-                self._link(self._name)
-            if found:
-                _check_found(_status(directory, name), found)
-                os.rename(self._name, name, src_dir_fd=directory, dst_dir_fd=directory)
-                self._name = b""
-            else:
-                os.link(self._name, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
-        except FileExistsError:
-            raise FileChangedError("something was put in its place meanwhile") from None
-
-    def _link(self, name: bytes) -> None:
-        source = f"/proc/self/fd/{self.descriptor}"
-        os.link(source, name, dst_dir_fd=self._place.descriptor, follow_symlinks=True)
 
 
 def sync_together(destination: Destination, files: Sequence[NewFile]) -> list[OSError | None]:
@@ -229,6 +159,38 @@ def _synced(file: NewFile) -> OSError | None:
     return None
 
 
+def _is_directory(above: int, name: bytes) -> bool:
+    """Tell whether a directory is there; raises OSError if it is something else."""
+    try:
+        os.close(open_directory(above, checked(name)))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _rename_to_free(directory: int, name: bytes, free: bytes) -> bool:
+    """Rename a directory unless something has that name by now, and tell whether it was done; raises OSError.
+
+    Where the file system cannot rule that out, an empty directory that somebody else has made is replaced.
+    """
+    rename = getattr(_library(), "renameat2", None)
+    if rename:
+        if not rename(directory, name, directory, free, _NOREPLACE):
+            return True
+        number = ctypes.get_errno()
+        if number == errno.EEXIST:
+            return False
+        if number not in _NOT_HAD:
+            raise OSError(number, os.strerror(number))
+    try:
+        os.rename(name, free, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise
+    return True
+
+
 @functools.cache
 def _library() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
@@ -238,30 +200,28 @@ def set_time(directory: int, name: bytes, mtime_ns: int, found: str) -> None:
     """Give a file another mtime, if it is still what was found; raises OSError, FileError."""
     try:
         descriptor = os.open(
-            _checked(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
+            checked(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
         )
     except OSError as error:
         raise FileUnreadableError(f"cannot be opened: {error.strerror}") from None
     try:
-        _check_found(os.fstat(descriptor), found)
+        check_found(os.fstat(descriptor), found)
         os.utime(descriptor, ns=(mtime_ns, mtime_ns))
     finally:
         os.close(descriptor)
 
 
 def remove_file(directory: int, name: bytes, found: str) -> None:
-    """Remove what is no directory, if it is still what was found; raises OSError, FileChangedError."""
-    status = _status(directory, _checked(name))
-    if status is None:
-        return
-    _check_found(status, found)
-    os.unlink(name, dir_fd=directory)
+    """Remove what is no directory, if it is still what was found and nobody's to write; raises OSError, FileError."""
+    with former(directory, name, found) as old:
+        if old:
+            os.unlink(name, dir_fd=directory)
 
 
 def remove_directory(directory: int, name: bytes) -> bool:
     """Remove a directory if it is empty, and tell whether it is gone; raises OSError."""
     try:
-        os.rmdir(_checked(name), dir_fd=directory)
+        os.rmdir(checked(name), dir_fd=directory)
     except FileNotFoundError:
         return True
     except OSError as error:
@@ -269,31 +229,3 @@ def remove_directory(directory: int, name: bytes) -> bool:
             return False
         raise
     return True
-
-
-def found_text(status: os.stat_result) -> str:
-    """Give the state of what is there as a text, with its kind."""
-    return f"{stat.S_IFMT(status.st_mode):o} {FileState.of(status).text()}"
-
-
-def _check_found(status: os.stat_result | None, found: str) -> None:
-    if (found_text(status) if status else "") != found:
-        raise FileChangedError("it changed since the plan was made" if found else "something is in its place by now")
-
-
-def _status(directory: int, name: bytes) -> os.stat_result | None:
-    try:
-        return os.stat(name, dir_fd=directory, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-
-
-def _checked(name: bytes) -> bytes:
-    """Return a name of one component; raises OSError for what would lead elsewhere. The last line of defence."""
-    if name in (b"", b".", b"..") or b"/" in name or b"\0" in name:
-        raise OSError(errno.EINVAL, "this is no name that a file can have")
-    return name
-
-
-def _unfinished_name() -> bytes:
-    return b".siteferry-" + secrets.token_hex(8).encode()

@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 
 from siteferry.errors import FileError
 from siteferry.ports import Clock
-from siteferry.restore.destination import Destination, NewFile, Place, sync_together
+from siteferry.restore.destination import Destination, Place, sync_together
 from siteferry.restore.fetch import Fetched
+from siteferry.restore.new_file import NewFile
 from siteferry.restore.plan import Step
 
 MOST: Final = 128

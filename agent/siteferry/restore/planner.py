@@ -10,7 +10,8 @@ from typing import Final, Protocol
 
 from siteferry.config import Brake
 from siteferry.names import join_path
-from siteferry.restore.destination import UNFINISHED, Destination, found_text
+from siteferry.restore.destination import Destination
+from siteferry.restore.entry import UNFINISHED, found_text
 from siteferry.restore.plan import Do, RestorePlan, Step
 from siteferry.restore.scope import Scope
 from siteferry.restore.wanted import Wanted, WantedTree
@@ -232,6 +233,9 @@ class Planner:
                 self._plan.totals.kept += 1
 
     def _extra_directory(self, path: bytes, status: os.stat_result, *, in_the_way: bool) -> None:
+        if not in_the_way and UNFINISHED.fullmatch(path.rpartition(b"/")[2]):
+            self._add(Do.REMOVE, UNFINISHED_FILE, path)  # if it is empty, as what a restore leaves is
+            return
         if not in_the_way and not (self._rules.removes_extras and self._scope.leads_to(path)):
             return
         if self._destination and status.st_dev != self._destination.device:

@@ -9,7 +9,8 @@ import pytest
 
 from siteferry.errors import AccessError, ThrottledError
 from siteferry.restore import landing
-from siteferry.restore.destination import Destination, NewFile
+from siteferry.restore.destination import Destination
+from siteferry.restore.new_file import NewFile
 from siteferry.restore.plan import RestorePlan
 from siteferry.restore.report import Document
 from siteferry.restore.restore import Asked, Restorer, Source
@@ -122,7 +123,7 @@ def test_where_no_sync_of_all_is_to_be_had_each_file_has_its_own(
         really(descriptor)
 
     monkeypatch.setattr(Destination, "sync", no_sync)
-    monkeypatch.setattr("siteferry.restore.destination.os.fsync", fsync)
+    monkeypatch.setattr("siteferry.restore.new_file.os.fsync", fsync)
     found = _restore(published, dest)
     assert (found.failures, tree_of(dest)) == ({}, tree_of(published.root))
     assert len(synced) >= FILES + 1 + 4  # and each directory

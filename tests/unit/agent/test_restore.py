@@ -11,7 +11,7 @@ import pytest
 from siteferry.config import Brake, Config
 from siteferry.diff import Excludes
 from siteferry.errors import IndexDamagedError, SiteferryError, UnavailableError, UsageError
-from siteferry.restore.destination import UNFINISHED
+from siteferry.restore.entry import UNFINISHED
 from siteferry.restore.restore import Asked, Source
 from siteferry.restore.scope import Scope
 from siteferry_contract.copy_rules import CopyRule
@@ -403,7 +403,7 @@ def test_a_restore_that_dies_leaves_only_whole_files_and_is_gone_on_with(
                 raise OSError(errno.EOPNOTSUPP, "not on this file system")
             return really(path, flags, *arguments, **named)
 
-        monkeypatch.setattr("siteferry.restore.destination.os.open", open_named)
+        monkeypatch.setattr("siteferry.restore.new_file.os.open", open_named)
     whole = tree_of(published.root)
     wanted = {entry[0] for entry in whole.values() if entry}
     step = 0
