@@ -440,6 +440,30 @@ def test_where_owners_are_refused_nobody_gets_more(
 
 
 @as_root
+@pytest.mark.parametrize(("mode", "left"), [(0o640, "0o600"), (0o664, "0o644")])
+def test_without_root_a_replaced_file_is_its_restorers_and_gives_nobody_more(
+    dest: Path, unprivileged: Callable[[], AbstractContextManager[None]], mode: int, left: str
+) -> None:
+    """Refused by the kernel itself."""
+    write(dest, b"file", b"hers")
+    os.chown(dest / "file", ALICE, ALICE)
+    (dest / "file").chmod(mode)
+    dest.chmod(0o777)
+    found = found_text((dest / "file").stat())
+    with Destination(dest, make=False) as opened:
+        with unprivileged():
+            place = opened.place(b"")
+            with opened.new_file(place) as new:
+                new.write(b"new")
+                new.dress(b"file", 1, found)
+                new.appear(b"file", found)
+            os.close(place.descriptor)
+        assert not opened.owners_kept
+    assert (dest / "file").read_bytes() == b"new"
+    assert ((dest / "file").stat().st_uid, mode_of(dest / "file")) == (NOBODY, left)
+
+
+@as_root
 def test_the_group_is_kept_where_only_the_owner_is_refused(
     published: World, dest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
