@@ -266,7 +266,7 @@ def _is_beneath(path: bytes, tops: AbstractSet[bytes]) -> bool:
 def brake_of_a_part(brake: Brake, *, holds: bool) -> Brake:
     """Give the brake for a look at a part of the tree, which cannot tell how much is gone in all.
 
-    It lets no more go than may always go, and nothing while a look at the whole tree `holds` some: the rest waits for the
+    It lets no more go than may always go, and none while a look at the whole tree `holds` some: the rest waits for the
     next such look.
     """
     return replace(brake, most=0 if holds else min(brake.files, brake.most))

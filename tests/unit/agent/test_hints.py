@@ -128,7 +128,7 @@ def test_many_deletes_wait_for_a_full_look(world: World) -> None:
 
 def test_nothing_of_what_is_held_goes_by_a_hint(world: World) -> None:
     """Somebody saves a file where others are missing: it is published; what a full look held stays until approved."""
-    world.config = replace(world.config, brake=Brake(files=2, percent=10))
+    world.config = replace(world.config, brake=Brake(files=4, percent=10))
     for n in range(20):
         world.write(f"docs/{n % 2}/{n}")
     world.settle()
