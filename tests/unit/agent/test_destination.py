@@ -62,7 +62,7 @@ def umask() -> Iterator[None]:
 
 
 def _restore(world: World, dest: Path, *, delete: bool = False) -> Restored:
-    return restore(world, Asked(dest, Source(), Scope(), delete=delete))
+    return restore(world, dest, Asked(Source(), Scope(), delete=delete))
 
 
 def mode_of(path: Path) -> str:
@@ -195,7 +195,7 @@ def test_a_file_that_somebody_writes_is_not_removed(
 ) -> None:
     """However that shows; afterwards it is."""
     write(dest, b"file", b"1")
-    with Destination(dest, make=False) as opened:
+    with Destination(dest) as opened:
         found = found_text((dest / "file").stat())
         with lock(dest / "file"), pytest.raises(FileLockedError):
             remove_file(opened.descriptor, b"file", found)
@@ -236,7 +236,7 @@ def test_a_file_that_may_not_be_read_can_be_replaced(
         os.chown(dest / "file", NOBODY, NOBODY)
     (dest / "file").chmod(0o200)
     dest.chmod(0o777)
-    with (dest / "file").open("r+b" if os.geteuid() == 0 else "ab") as writer, Destination(dest, make=False) as opened:
+    with (dest / "file").open("r+b" if os.geteuid() == 0 else "ab") as writer, Destination(dest) as opened:
         if locked:
             fcntl.lockf(writer, fcntl.LOCK_EX)
             if not write_locked():
@@ -450,7 +450,7 @@ def test_without_root_a_replaced_file_is_its_restorers_and_gives_nobody_more(
     (dest / "file").chmod(mode)
     dest.chmod(0o777)
     found = found_text((dest / "file").stat())
-    with Destination(dest, make=False) as opened:
+    with Destination(dest) as opened:
         with unprivileged():
             place = opened.place(b"")
             with opened.new_file(place) as new:
@@ -501,7 +501,7 @@ import os, sys
 from pathlib import Path
 from siteferry.restore.destination import Destination
 os.fchmod = lambda *_: os._exit(9)
-with Destination(Path(sys.argv[1]), make=False) as destination:
+with Destination(Path(sys.argv[1])) as destination:
     destination.make(b"docs")
 """
 
@@ -536,7 +536,7 @@ def test_a_directory_that_cannot_be_made_leaves_nothing(
         raise OSError(error, os.strerror(error))
 
     monkeypatch.setattr(os, "fchmod", fchmod)
-    with Destination(dest, make=False) as opened, pytest.raises(OSError, match=os.strerror(error)):
+    with Destination(dest) as opened, pytest.raises(OSError, match=os.strerror(error)):
         opened.make(b"docs")
     assert tree_of(dest) == {}
 
@@ -560,7 +560,7 @@ def test_a_directory_that_somebody_makes_meanwhile_is_theirs(
     if not renames:
         monkeypatch.setattr(destination, "_library", SimpleNamespace)
     _meanwhile(monkeypatch, lambda: write(dest, b"docs/mine", b"1"))
-    with Destination(dest, make=False) as opened:
+    with Destination(dest) as opened:
         opened.make(b"docs")
     assert (dest / "docs/mine").read_bytes() == b"1"
     assert set(tree_of(dest)) == {b"docs", b"docs/mine"}
@@ -575,7 +575,7 @@ def test_an_empty_directory_that_somebody_makes_meanwhile_stays(dest: Path, monk
         made.append((dest / "docs").stat().st_ino)
 
     _meanwhile(monkeypatch, make)
-    with Destination(dest, make=False) as opened:
+    with Destination(dest) as opened:
         opened.make(b"docs")
     assert made == [(dest / "docs").stat().st_ino]
     assert set(tree_of(dest)) == {b"docs"}
@@ -589,7 +589,7 @@ def test_a_file_in_the_place_of_a_directory_stays(
     if not renames:
         monkeypatch.setattr(destination, "_library", SimpleNamespace)
     _meanwhile(monkeypatch, lambda: write(dest, b"docs", b"1"))
-    with Destination(dest, make=False) as opened, pytest.raises(NotADirectoryError):
+    with Destination(dest) as opened, pytest.raises(NotADirectoryError):
         opened.make(b"docs")
     assert tree_of(dest)[b"docs"] is not None
     assert set(tree_of(dest)) == {b"docs"}
