@@ -20,6 +20,10 @@ COLLECT_AFTER: Final = 20_000
 """New objects between two looks for garbage in cycles. The agent leaves next to none, and with Python's 700 a tenth of
 a first sync's CPU time goes into looking."""
 
+_TIMES: Final = (
+    "2026-11-20 (its beginning), '2026-11-20 14:30' (this host's time zone), yesterday, or 2h, 3d for so long ago"
+)
+
 _Add = Callable[..., argparse.ArgumentParser]
 """Adds a command: its name, its module, what it does in a line, and more."""
 
@@ -156,7 +160,7 @@ def _add_restoring(add: _Add) -> None:
     )
     restore.add_argument("destination", metavar="DEST", help="the directory; it is made if it is not there")
     _add_of_restoring(restore)
-    restore.add_argument("--as-of", metavar="TIME", help="as the site was then: 2026-11-20, '2026-11-20 14:30', 3d ago")
+    restore.add_argument("--as-of", metavar="TIME", help=f"as the site was then: {_TIMES}")
     restore.add_argument("--from-bucket", action="store_true", help="without the index, when that is lost")
     restore.add_argument("--delete", action="store_true", help="remove files that the site does not have, with a brake")
     restore.add_argument(
@@ -177,16 +181,19 @@ def _add_past(add: _Add) -> None:
     history = add("history", "restoring", "Show what changed when.", help_texts.HISTORY)
     history.add_argument("path", nargs="?", metavar="PATH", help="a file or directory of the site; default: the runs")
     history.add_argument("--run", type=int, metavar="N", help="what this run changed")
-    history.add_argument("--since", metavar="TIME", help="only what changed since: 2026-11-20, '2026-11-20 14:30', 3d")
+    history.add_argument("--since", metavar="TIME", help=f"only what changed since: {_TIMES}")
     history.add_argument("--limit", type=int, default=50, metavar="N", help="show at most so many (default: 50)")
     history.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     undo = add(
         "undo", "restoring", "Take back in the FTP tree what a run published, or all since a time.", help_texts.UNDO
     )
     undo.add_argument("run", nargs="?", type=int, metavar="RUN", help="the number of a run; `siteferry history` has it")
-    undo.add_argument("--since", metavar="TIME", help="all since then: 2026-11-20, '2026-11-20 14:30', 2h ago as 2h")
+    undo.add_argument("--since", metavar="TIME", help=f"all since then: {_TIMES}")
     _add_of_restoring(undo)
     undo.add_argument("--approve", type=int, metavar="N", help="let up to N deletes that the brake would hold go")
+    undo.add_argument(
+        "--dry-run", action="store_true", help="show the plan with its reasons; change nothing, ask nothing"
+    )
     undo.add_argument("--yes", action="store_true", help="do it; otherwise the plan is shown, and a terminal is asked")
 
 

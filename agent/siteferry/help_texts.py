@@ -87,11 +87,13 @@ RESTORE: Final = """
 Names, bytes and mtimes come back as they were on the FTP host; directory pages and duplicates, which siteferry makes
 itself, are left out. Into an empty directory everything is downloaded; in another only what differs. A file appears
 under its name when all of it is on disk and its checksum is right. What is cut short is gone on with by the same
-command. Nothing is changed in the cloud; a daemon may be running, though one that publishes DEST should be paused.
+command. Nothing is changed in the cloud, and a daemon may be running. For what a user or a tool did to the tree,
+`siteferry undo` is the better way.
 
   siteferry restore /srv/ftp/www                        all of it, after the host was lost
   siteferry restore /srv/ftp/www --path docs --dry-run  what docs/ would need
   siteferry restore /tmp/then --as-of 2026-11-20        as it was at the beginning of that day
+  siteferry restore /tmp/x --as-of 1d --path news       news/ of a day ago, in /tmp/x/news
 
 --delete removes files that could be the site's, but are not. More of them than the configuration's `brake` lets go are
 held (exit code 3), and --approve says how many may go. Files of names that are never published stay.
@@ -120,10 +122,11 @@ bucket, so that nothing is lost, and an undo can be undone. What was changed sin
 It is a person's decision: the plan is shown first. It writes in the tree, so it is run as a user who may: root, say,
 with credentials for AWS (docs/restore.md).
 
-  siteferry history                     which run it was
+  siteferry history                     which run it was; one accident may have been several
   siteferry undo 112                    show what would be done; ask
   siteferry undo 112 --path docs --yes  do it, beneath docs/ alone
-  siteferry undo --since 2h             all that was published in the last two hours
+  siteferry undo --since 2h             all since then: also what is gone from the tree and still published, its
+                                        deletes being held
 
 exit codes: 0 done, or only shown; 1 something failed or was left; 3 deletes are held, and --approve says how many may
 go; others as in `siteferry --help`

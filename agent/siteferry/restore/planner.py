@@ -268,15 +268,15 @@ def apply_brake(plan: RestorePlan, brake: Brake, there: int, approved: int | Non
 
     A person let `approved` go. `all_gone`: nothing is to be there, which is rather a mistake than a wish.
     """
-    totals = plan.totals
-    if not totals.deletes or (not all_gone and brake.lets(totals.deletes, there)):
+    deletes = plan.totals.deletes - plan.totals.reasons.get(UNFINISHED_FILE, 0)
+    if not deletes or (not all_gone and brake.lets(deletes, there)):
         return
-    if approved is not None and totals.deletes <= approved:
+    if approved is not None and deletes <= approved:
         return
     what = "and no file is to be there" if all_gone else f"of {there:,}"
     plan.hold_deletes(
-        f"{totals.deletes} files are to be deleted, {what}: more than may be without a person's word;"
-        f" look at the plan, then add --approve {totals.deletes}"
+        f"{deletes} files are to be deleted, {what}: more than may be without a person's word;"
+        f" look at the plan, then add --approve {deletes}"
     )
 
 

@@ -18,7 +18,7 @@ from siteferry.restore.report import RestoreReporter
 from siteferry.restore.rules import Compare, Guarded, Update
 from siteferry.restore.scope import Scope
 from siteferry.restore.target import Target, check_apart
-from siteferry.restore.times import check_kept
+from siteferry.restore.times import check_kept, shown
 from siteferry.restore.wanted import WantedTree
 
 
@@ -107,10 +107,19 @@ class Restorer:
             else:
                 check_kept(source.as_of, p.services.clock.now(), p.descriptor.retention_days)
                 changed_twice = reader.take_as_of(source.as_of, wanted, source.until)
+                if scope.only is None and not wanted.count():
+                    raise UsageError(
+                        f"as of {shown(source.as_of)} the site had no file" + (" there" if scope.top else ""),
+                        "`siteferry history` tells when there were runs; give a later time",
+                    )
         else:
             load_index(p)
             take_from_index(p.cache, p.naming, scope, wanted)
-        p.reporter.note(f"the site has {wanted.count():,} files" + (" there" if scope.top else ""))
+        there = " there" if scope.top else ""
+        if source.as_of is None:
+            p.reporter.note(f"the site has {wanted.count():,} files{there}")
+        elif scope.only is None:
+            p.reporter.note(f"as of {shown(source.as_of)} the site had {wanted.count():,} files{there}")
         return changed_twice
 
     def carry_out(self, plan: RestorePlan, target: Target, reporter: RestoreReporter) -> RestoreSummary:

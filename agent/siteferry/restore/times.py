@@ -2,26 +2,33 @@
 
 import re
 import time
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from typing import Final
 
 from siteferry.errors import UsageError
 from siteferry.names import printable
 from siteferry.pause import seconds_of
 
-_AGO: Final = re.compile(r"(\d{1,6}[smhdw])+")
+_AGO: Final = re.compile(r"((?:\d{1,6}[smhdw])+)(?: ago)?")
+_DAYS: Final = {"today": 0, "yesterday": 1}
 _DAY: Final = 86_400
 HOW: Final = (
-    "such as 2026-11-20, '2026-11-20 14:30' (this host's time zone), 2026-11-20T14:30:00Z, or 2h, 3d for as long ago"
+    "such as 2026-11-20 (its beginning), '2026-11-20 14:30' (this host's time zone), 2026-11-20T14:30:00Z, yesterday,"
+    " or 2h, 3d for as long ago"
 )
 
 
 def time_asked(text: str, option: str, now: float) -> float:
     """Give the seconds since 1970 of a time past that a person names; raises UsageError."""
-    if _AGO.fullmatch(text):
-        return now - seconds_of(text)
+    if ago := _AGO.fullmatch(text):
+        return now - seconds_of(ago[1])
     try:
-        found = datetime.fromisoformat(text).timestamp()  # without a zone: this host's
+        if text in _DAYS:
+            here = datetime.fromtimestamp(now, UTC).astimezone().replace(tzinfo=None)
+            found = (datetime.combine(here, clock.min) - timedelta(_DAYS[text])).timestamp()
+        else:
+            found = datetime.fromisoformat(text).timestamp()  # without a zone: this host's
     except (ValueError, OverflowError, OSError):
         raise UsageError(f"{option} {printable(text)}: is no time", HOW) from None
     if found > now:

@@ -93,7 +93,7 @@ class Undo:
             self.restorer.find(Source(as_of=time), scope, wanted, plan, self._path_of(index, time))
             rules = self._rules(index, lambda path: self.record.is_new_since(path, time))
             self._compare(rules, wanted, scope, target, plan)
-            self._brake(plan, all_gone=not wanted.count())
+            self._brake(plan)
 
     def plan_run(self, number: int, scope: Scope, target: Target, plan: RestorePlan) -> None:
         """Plan to take back what a run changed, and no later one; raises SiteferryError."""
@@ -123,7 +123,7 @@ class Undo:
                         wanted.remove(then)
             rules = self._rules(index, lambda path: changes.get(path) == NEW)
             self._compare(rules, wanted, only(scope, changes), target, plan)
-            self._brake(plan, all_gone=False)
+            self._brake(plan)
 
     def _path_of(self, index: Published, since: float) -> PathOf:
         return by_record(self.record, since, self.restorer.parts.naming, index.path)
@@ -144,9 +144,9 @@ class Undo:
             raise RootError(f"{target.path} is not there", "`siteferry restore` brings a whole tree back")
         Planner(target.there, wanted, plan, rules, scope).plan(self.restorer.parts.services.progress)
 
-    def _brake(self, plan: RestorePlan, *, all_gone: bool) -> None:
+    def _brake(self, plan: RestorePlan) -> None:
         parts = self.restorer.parts
-        apply_brake(plan, parts.config.brake, parts.cache.file_count(), self.approved, all_gone=all_gone)
+        apply_brake(plan, parts.config.brake, parts.cache.file_count(), self.approved, all_gone=False)
 
     def _find(self, number: int) -> Run:
         run = self.record.run(number)

@@ -431,6 +431,15 @@ def test_what_a_killed_restore_left_unnamed_is_removed(published: World, dest: P
     assert tree_of(dest) == tree_of(published.root)
 
 
+def test_many_that_were_left_need_no_persons_word(published: World, dest: Path) -> None:
+    """They are nobody's files."""
+    published.config = replace(published.config, brake=Brake())
+    for n in range(30):
+        write(dest, b"docs/.siteferry-%016x" % n, b"a part")
+    found = restore(published, dest, Asked(Source(), Scope()))
+    assert (found.totals.held, found.summary.deleted) == (0, 30)
+
+
 def test_the_configuration_keeps_such_names_from_being_published(tmp_path: Path) -> None:
     """A restore into a tree that is published does not publish its own traces."""
     excludes, unfinished = Excludes(Config("www", tmp_path, tmp_path / "state").exclude), b".siteferry-0123456789abcdef"

@@ -1,6 +1,5 @@
 """The time machine: as of a time, history, undo."""
 
-import functools
 import os
 import random
 import shutil
@@ -19,7 +18,7 @@ from siteferry.restore.report import Document
 from siteferry.restore.restore import Asked, Restorer, Source
 from siteferry.restore.scope import Scope
 from siteferry.restore.target import Target
-from siteferry.restore.times import check_kept, time_asked
+from siteferry.restore.times import check_kept, shown, time_asked
 from siteferry.restore.undo import UNPUBLISHED, UNRECORDED, UNTOLD, Undo
 from siteferry.runs import CHANGED, DELETED, NEW, TOUCHED, RunRecord, RunRecorder
 from siteferry_contract.objects import PATH
@@ -292,19 +291,29 @@ def test_changes_too_close_to_be_told_apart_stay(undoer: Undoer) -> None:
     assert (root / "docs/b.html").read_bytes() == b"first docs/b.html"
 
 
-@pytest.mark.parametrize("since", [True, False])
-def test_many_deletes_of_an_undo_wait_for_a_person(world: World, *, since: bool) -> None:
-    """To undo the first run, or all since before it, would empty the tree: the brake is that of the site's deletes."""
+def test_many_deletes_of_an_undo_wait_for_a_person(world: World) -> None:
+    """To undo the first run would empty the tree: the brake is that of the site's own deletes."""
     world.config = replace(world.config, brake=Brake())
     for n in range(60):
         write(world.root, b"d/%d.html" % n, b"body")
-    then, undoer = world.clock.time - 1, Undoer(world)
+    undoer = Undoer(world)
     before = tree_of(world.root)
-    undo = functools.partial(undoer.undo, since=then) if since else functools.partial(undoer.undo, 1)
-    found = undo()
+    found = undoer.undo(1)
     assert (found.totals.held, found.summary.deleted) == (63, 0)
     assert tree_of(world.root) == before
-    assert undo(approved=63).summary.deleted == 63
+    assert undoer.undo(1, approved=63).summary.deleted == 63
+
+
+def test_a_time_before_the_site_is_no_time_to_go_back_to(world: World, tmp_path: Path) -> None:
+    """An undo would empty the tree, and a restore give nothing: it is a mistake, and said to be one."""
+    then, undoer = world.clock.time - 1, Undoer(world)
+    before = tree_of(world.root)
+    with pytest.raises(UsageError, match="the site had no file"):
+        undoer.undo(since=then)
+    with pytest.raises(UsageError, match="the site had no file"):
+        restore(world, tmp_path / "new", Asked(Source(as_of=then), Scope(), delete=True))
+    assert tree_of(world.root) == before
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_file_of_which_s3_forgot_the_version_is_not_taken_for_new(undoer: Undoer) -> None:
@@ -473,14 +482,22 @@ def test_history_names_a_file_as_the_host_does(world: World) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), [
     ("2h", 1_000_000 - 7200), ("1d", 1_000_000 - 86_400), ("1970-01-05T00:00:00Z", 345_600),
-    ("1970-01-05T01:00:00+01:00", 345_600),
+    ("1970-01-05T01:00:00+01:00", 345_600), ("2h ago", 1_000_000 - 7200),
 ])  # fmt: skip
 def test_times_are_named_as_people_do(text: str, expected: float) -> None:
     """By date and time, or by how long ago."""
     assert time_asked(text, "--since", 1_000_000) == expected
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "12", "1970-02-01T00:00:00Z"])
+def test_a_time_that_was_shown_can_be_asked_for() -> None:
+    """As it stands in a remedy or in the history; and by the day, in this host's zone."""
+    assert time_asked(shown(345_600), "--since", 1_000_000) == 345_600
+    today, yesterday = (time_asked(day, "--since", 1_000_000) for day in ("today", "yesterday"))
+    assert shown(today)[11:19] == shown(yesterday)[11:19] == "00:00:00"
+    assert yesterday < today <= 1_000_000
+
+
+@pytest.mark.parametrize("text", ["", "2026-13-01", "12", "1970-02-01T00:00:00Z"])
 def test_what_is_no_time_past_is_refused(text: str) -> None:
     """The error names the option."""
     with pytest.raises(UsageError, match="--since"):
