@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 PART_BYTES: Final = 8 * 1024 * 1024
 """A larger object is read in ranges of this size, each a request with a time-out of its own."""
 RETRIES: Final = 3
+ARCHIVED: Final = "it is in an archive class: restore the object from there first (docs/restore.md)"
+_ARCHIVED: Final = "InvalidObjectState"
+"""S3's code for it, with the status 403 of credentials that it refuses."""
+_CODE: Final = re.compile(r"<Code>([A-Za-z]+)</Code>")
 _NOT_PARTIAL: Final = "non-partial response"
 """How obstore says that a range was asked for, and the whole came."""
 
@@ -98,6 +102,8 @@ class S3Archive:
         try:
             found = self._client.get_object(Bucket=self._bucket, Key=key, **where)
         except (ClientError, BotoCoreError) as error:
+            if isinstance(error, ClientError) and error_code(error) == _ARCHIVED:
+                raise RefusedError(ARCHIVED) from error
             if isinstance(error, ClientError) and error_code(error) in ("AccessDenied", "403"):
                 raise AccessError("reading an object: AWS refuses these credentials", _POLICY) from error
             raise _without_effect(classify_boto(error)) from error
@@ -112,6 +118,9 @@ class S3Archive:
 
 
 def _unread(error: Exception) -> StoreError | AccessError:
+    # The answer comes last in the text; before it is the key, which may look like one.
+    if isinstance(error, PermissionDeniedError) and _CODE.findall(str(error))[-1:] == [_ARCHIVED]:
+        return RefusedError(ARCHIVED)
     if isinstance(error, (PermissionDeniedError, UnauthenticatedError)):
         return AccessError("reading an object: AWS refuses these credentials", _POLICY)
     if isinstance(error, (NotFoundError, PreconditionError)):
