@@ -39,7 +39,7 @@ class Run:
     opened: float
     """Seconds since 1970, by this host's clock."""
     closed: float | None
-    """None: it was cut short, so that not all it did may be recorded."""
+    """None: it was cut short, or the record could not be written, so that not all it did may be recorded."""
     new: int
     changed: int
     deleted: int
@@ -54,6 +54,8 @@ class RunRecorder:
         self._reporter, self._clock, self._days = reporter, clock, days
         self._run: int | None = None
         self._committed = 0.0
+        self._lost = False
+        """Something of this run could not be recorded."""
         self._db: sqlite3.Connection | None = None
         with suppress(sqlite3.Error):
             self._db = sqlite3.connect(path / NAME, isolation_level=None)
@@ -78,7 +80,7 @@ class RunRecorder:
         self._reporter.planned(totals)
 
     def opened(self, run: int) -> None:
-        self._run = run
+        self._run, self._lost = run, False
         now = self._clock.now()
         # The number is another table's, if it was used before: the index began anew.
         self._write("DELETE FROM change WHERE run >= ?", run)
@@ -113,7 +115,7 @@ class RunRecorder:
         self._reporter.left_over(path, state)
 
     def closed(self, run: int) -> None:
-        self._write("UPDATE run SET closed = ? WHERE number = ?", self._clock.now(), run)
+        self._write("UPDATE run SET closed = ? WHERE number = ?", None if self._lost else self._clock.now(), run)
         self._commit()
         self._run = None
         self._reporter.closed(run)
@@ -128,16 +130,20 @@ class RunRecorder:
 
     def _write(self, statement: str, *values: object) -> None:
         if self._db:
-            with suppress(sqlite3.Error):
+            try:
                 if not self._db.in_transaction:
                     self._db.execute("BEGIN")
                 self._db.execute(statement, values)
+            except sqlite3.Error:
+                self._lost = True
 
     def _commit(self) -> None:
         self._committed = self._clock.elapsed()
         if self._db and self._db.in_transaction:
-            with suppress(sqlite3.Error):
+            try:
                 self._db.execute("COMMIT")
+            except sqlite3.Error:
+                self._lost = True  # SQLite may have rolled back, or tries again with the next commit
 
 
 class RunRecord:
