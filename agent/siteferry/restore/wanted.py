@@ -76,7 +76,9 @@ class WantedTree:
     def file(self, path: bytes) -> Wanted | None:
         """Give one file, or None."""
         directory, _, name = path.rpartition(b"/")
-        return self.files(directory).get(name)
+        query = f"SELECT {_COLUMNS} FROM file WHERE directory = ? AND name = ?"  # noqa: S608
+        row = self._db.execute(query, (directory, name)).fetchone()
+        return None if row is None else _wanted(row)
 
     def subdirectories(self, directory: bytes) -> list[bytes]:
         """Give the names of a directory's subdirectories, sorted."""
