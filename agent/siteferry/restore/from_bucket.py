@@ -22,6 +22,8 @@ from siteferry_contract.objects import MTIME, PATH, is_generated, parse_mtime, p
 
 LOOKS_AT_ONCE: Final = 64
 _INDEX_NAME: Final = INDEX_NAME.encode()
+_MOST_NS: Final = 2**63 - 1
+"""Of an mtime, in the index, in a plan, and for os.utime."""
 
 Problem = Callable[[str, str], None]
 """Hears of a key that cannot be restored, and why."""
@@ -141,11 +143,12 @@ class BucketReader:
 
 
 def mtime_of(metadata: Mapping[str, str]) -> int | None:
-    """Give mtime_ns from an object's metadata; None: it says none."""
+    """Give mtime_ns from an object's metadata; None: it says none, or one that no index entry could have."""
     try:
-        return parse_mtime(metadata[MTIME])
+        mtime_ns = parse_mtime(metadata[MTIME])
     except (KeyError, ContractError):
         return None
+    return mtime_ns if abs(mtime_ns) <= _MOST_NS else None
 
 
 def _of_listed(found: ListedObject) -> Wanted:
