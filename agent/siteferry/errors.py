@@ -7,6 +7,7 @@ SiteferryError            ends the command; has an exit code and says what to do
 ├── AccessError           no credentials, or AWS refuses them
 ├── UnavailableError      AWS cannot be reached, or answers with an error of its own
 ├── StateError            the state directory cannot be used
+├── DiskError             what is restored to is full, or cannot be written
 ├── BusyError             another sync is running
 ├── PausedError           somebody paused the site on this host
 ├── LeaseLostError        another agent took the site over
@@ -87,6 +88,13 @@ class StateError(SiteferryError):
     """The state directory cannot be used."""
 
     exit = Exit.IO_ERROR
+
+
+class DiskError(SiteferryError):
+    """What is restored to is full, or cannot be written."""
+
+    exit = Exit.IO_ERROR
+    retryable = True
 
 
 class BusyError(SiteferryError):

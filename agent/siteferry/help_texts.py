@@ -17,7 +17,7 @@ exit codes:
   3   deletes are held (see approve)    75  another sync runs, or the site is paused
   64  wrong usage                       77  no credentials, or not enough of them
   70  the index is damaged              78  wrong configuration
-  74  the state directory cannot be used
+  74  the state directory cannot be used, or the disk is full that is restored to
 """
 REDRIVE: Final = """\
 A job that failed at every try (five) waits in the dead-letter queue of its kind for up to 14 days. For each, this shows

@@ -4,6 +4,7 @@ Small files are fetched by many threads and written by one (landing.py); a large
 to its name.
 """
 
+import errno
 import functools
 import os
 from collections import deque
@@ -12,11 +13,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Final
 
-from siteferry.errors import FileError, SiteferryError, StoreError
+from siteferry.errors import DiskError, FileError, SiteferryError, StoreError
 from siteferry.names import join_path
 from siteferry.ports import Clock, Executor
 from siteferry.restore.destination import Destination, Place, remove_directory, remove_file, set_time
-from siteferry.restore.fetch import Fetched, Fetcher, GeneratedError
+from siteferry.restore.fetch import Fetched, Fetcher, RedirectError, StoppedError
 from siteferry.restore.landing import Landing
 from siteferry.restore.plan import Do, RestorePlan, Step
 from siteferry.restore.report import RestoreReporter
@@ -27,6 +28,13 @@ SLICE_BYTES: Final = 256 * 1024
 SMALL_BYTES: Final = 64 * 1024
 MOST_SLICES: Final = 128
 """Under way at a time; each may hold a directory's descriptor."""
+
+HOPELESS: Final = {
+    errno.ENOSPC: "make room there",
+    errno.EDQUOT: "raise the quota there, or make room",
+    errno.EROFS: "mount it so that it can be written",
+}
+"""Errors that all other files would meet, too, each after its download; with what to do."""
 
 Outcome = Fetched | Exception | None
 """What came of a step; what is fetched is yet to be written, and otherwise None: it is done."""
@@ -41,8 +49,10 @@ class RestoreSummary:
     times: int = 0
     deleted: int = 0
     failed: int = 0
+    not_deleted: int = 0
+    """Files that were to be deleted, and stay since something failed: one may be the same file under another name."""
     skipped: int = 0
-    """Objects that turned out to be generated."""
+    """Objects that turned out to be redirects of directories."""
     stopped: bool = False
     owners_kept: bool = True
     """Whether what was restored belongs to whom it is to belong."""
@@ -81,6 +91,8 @@ class Carrier:
     workers: int
     summary: RestoreSummary = field(default_factory=RestoreSummary)
     _landing: Landing = field(init=False)
+    _hopeless: OSError | None = None
+    """What no other file would escape."""
     _directory: _Directory | None = None
     """The one for which more may come."""
 
@@ -88,7 +100,10 @@ class Carrier:
         self._landing = Landing(self.destination, self.clock, self._judge)
 
     def carry_out(self, plan: RestorePlan) -> RestoreSummary:
-        """Do everything; a file that fails stops no other. Raises AccessError and what else is beyond one file."""
+        """Do everything; a file that fails stops no other file, but every delete that can wait.
+
+        Raises AccessError, DiskError and what else is beyond one file. What is done by then stays.
+        """
         self._remove(plan.in_the_way())
         flying: deque[_Slice] = deque()
         try:
@@ -101,6 +116,7 @@ class Carrier:
             while flying:
                 self._finish(flying.popleft())
             self._landing.finish()
+            self._end_if_hopeless()
         finally:
             # After an error: nothing may still be written when this ends.
             self._end()
@@ -113,7 +129,9 @@ class Carrier:
             self._landing.abandon()
         self._sync_names()
         self.summary.owners_kept = self.destination.owners_kept
-        if not self.summary.stopped:
+        if self.summary.failed:
+            self.summary.not_deleted = sum(step.do is Do.DELETE for step in plan.deletions())
+        elif not self.summary.stopped:
             self._remove(plan.deletions())
         return self.summary
 
@@ -168,15 +186,20 @@ class Carrier:
 
     def _close_if_done(self, directory: _Directory) -> None:
         if directory.last and not directory.uses and directory.place:
-            if not directory.place.together:
-                os.fsync(directory.place.descriptor)
-            os.close(directory.place.descriptor)
-            directory.place = None
+            try:
+                if not directory.place.together:
+                    os.fsync(directory.place.descriptor)
+            except OSError as error:
+                self._names_failed(directory.path, error)
+            finally:
+                os.close(directory.place.descriptor)
+                directory.place = None
 
     def _finish(self, slice_: _Slice) -> None:
         try:
             for step, outcome in zip(slice_.steps, slice_.outcomes.result(), strict=True):
                 if isinstance(outcome, Fetched):
+                    self._end_if_hopeless()
                     directory = slice_.directory
                     assert directory.place
                     directory.uses += 1
@@ -187,25 +210,35 @@ class Carrier:
             self._close(slice_.directory)
         if self._landing.due:
             self._landing.finish()
+        self._end_if_hopeless()
 
     def _sync_names(self) -> None:
         try:
             if self.destination.syncs:
                 self.destination.sync()
         except OSError as error:
-            self.summary.failed += 1
-            self.reporter.failed(b".", f"new names may not be on disk: {error.strerror}")
+            self._names_failed(b"", error)
+            self._end_if_hopeless()
+
+    def _names_failed(self, directory: bytes, error: OSError) -> None:
+        self._note(error)
+        self.summary.failed += 1
+        self.reporter.failed(directory or b".", f"new names may not be on disk: {error.strerror}")
 
     def _judge(self, step: Step, outcome: Exception | None) -> None:
-        if isinstance(outcome, GeneratedError):
+        if isinstance(outcome, RedirectError):
             self.summary.skipped += 1
+        elif isinstance(outcome, StoppedError):
+            self.summary.stopped = True
         elif outcome is None:
             self.summary.restored += step.do is Do.GET
             self.summary.restored_bytes += step.wanted.size if step.do is Do.GET else 0
             self.summary.times += step.do is Do.TIME
             self.reporter.done(step)
-        elif isinstance(outcome, (FileError, StoreError, OSError)):
-            self._fail(step, _describe(outcome))
+        elif isinstance(outcome, OSError):
+            self._refused(step, "written", outcome)
+        elif isinstance(outcome, (FileError, StoreError)):
+            self._fail(step, str(outcome))
         else:
             raise outcome
 
@@ -224,7 +257,7 @@ class Carrier:
                 return self.fetcher.fetch(wanted)
             else:
                 self.fetcher.tried(functools.partial(self._download, place, step))
-        except (FileError, StoreError, OSError, SiteferryError, GeneratedError) as error:
+        except (FileError, StoreError, OSError, SiteferryError, RedirectError, StoppedError) as error:
             return error
         return None
 
@@ -241,7 +274,8 @@ class Carrier:
         try:
             self.destination.make(step.path)
         except OSError as error:
-            self._fail(step, f"cannot be made: {error.strerror}")
+            self._refused(step, "made", error)
+            self._end_if_hopeless()
 
     def _remove(self, steps: Iterator[Step]) -> None:
         for step in steps:
@@ -259,14 +293,29 @@ class Carrier:
             except FileError as error:
                 self._fail(step, str(error))
             except OSError as error:
-                self._fail(step, f"cannot be removed: {error.strerror}")
+                self._refused(step, "removed", error)
+                self._end_if_hopeless()
+
+    # ---- failures
+
+    def _refused(self, step: Step, done: str, error: OSError) -> None:
+        self._note(error)
+        self._fail(step, f"cannot be {done}: {error.strerror}")
+
+    def _note(self, error: OSError) -> None:
+        if error.errno in HOPELESS:
+            self._hopeless = error
+
+    def _end_if_hopeless(self) -> None:
+        error = self._hopeless
+        if error:
+            assert error.errno
+            self._landing.finish()  # what is written may still get its name
+            raise DiskError(
+                f"{self.destination.path}: {error.strerror}, after {self.summary.restored:,} files were restored",
+                f"{HOPELESS[error.errno]}; the same command goes on from here",
+            )
 
     def _fail(self, step: Step, reason: str) -> None:
         self.summary.failed += 1
         self.reporter.failed(join_path(step.wanted.directory, step.wanted.name), reason)
-
-
-def _describe(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"cannot be written: {error.strerror}"
-    return str(error)

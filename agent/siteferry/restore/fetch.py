@@ -10,7 +10,7 @@ from siteferry.ports import Archive, Clock, Content
 from siteferry.restore.evidence import Digest
 from siteferry.restore.from_bucket import mtime_of
 from siteferry.restore.wanted import Wanted
-from siteferry_contract.objects import is_generated
+from siteferry_contract.objects import GENERATED, GENERATED_REDIRECT, is_generated
 
 TRIES: Final = 4
 BACK_OFF_SECONDS: Final = 0.5
@@ -18,8 +18,18 @@ BACK_OFF_SECONDS: Final = 0.5
 T = TypeVar("T")
 
 
-class GeneratedError(Exception):
-    """The object is no file's: a Lambda made it."""
+COVERED: Final = (
+    "a page or redirect that siteferry made is in its place, which lasts moments: give the same command again;"
+    " if it stays, `siteferry audit` tells more, and --as-of an earlier time has the file"
+)
+
+
+class RedirectError(Exception):
+    """The object is a directory's redirect, and only a listing, which tells no such thing, took it for a file's."""
+
+
+class StoppedError(Exception):
+    """A stop was asked for before all of a file was read."""
 
 
 class Fetched(NamedTuple):
@@ -31,7 +41,7 @@ class Fetched(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """Reads files; raises StoreError, SiteferryError and GeneratedError."""
+    """Reads files; raises StoreError, SiteferryError, RedirectError and StoppedError."""
 
     archive: Archive
     clock: Clock
@@ -49,6 +59,8 @@ class Fetcher:
         content = self._open(wanted)
         digest = Digest(wanted)
         for chunk in content.chunks:
+            if self.stopping():
+                raise StoppedError
             digest.update(chunk)
             write(chunk)
         self._check(digest)
@@ -77,7 +89,10 @@ class Fetcher:
     def _open(self, wanted: Wanted) -> Content:
         content = self.archive.get(wanted.key, wanted.size, wanted.version)
         if is_generated(content.metadata):
-            raise GeneratedError
+            # Who was told of a file by the index, or by the object itself, knows its mtime.
+            if content.metadata[GENERATED] == GENERATED_REDIRECT and wanted.mtime_ns is None:
+                raise RedirectError
+            raise RefusedError(COVERED)
         if content.size != wanted.size:
             raise _not_as_known(f"it has {content.size} bytes, not {wanted.size}")
         return content
