@@ -4,9 +4,11 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -79,7 +81,7 @@ def undo(options: argparse.Namespace) -> int:
             print_plan(plan, as_json=options.json)
         if plan.totals.empty:
             return exit_of(plan, RestoreSummary())
-        if not (options.yes or _agreed(options)):
+        if not (options.yes or _agreed(restorer, options)):
             return int(Exit.DONE)
         code = carry_out(restorer, plan, target, options)
     if not options.json:
@@ -139,13 +141,32 @@ def _print_run(record: RunRecord, options: argparse.Namespace) -> int:
     return int(Exit.DONE)
 
 
-def _agreed(options: argparse.Namespace) -> bool:
+def _agreed(restorer: Restorer, options: argparse.Namespace) -> bool:
     if options.json:
         return False
     if not sys.stdin.isatty():
         print("nothing was done: look at the plan, then add --yes")
         return False
-    return input("do this in the tree? [y/N] ").strip().lower() in ("y", "yes")
+    with _interruptible():
+        if restorer.parts.stopping():  # it was asked for while the plan was made
+            raise KeyboardInterrupt
+        try:
+            return input("do this in the tree? [y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:
+            print()
+            return False
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have SIGINT and SIGTERM end what waits for a person: it would wait on where they only ask for a stop."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def carry_out(restorer: Restorer, plan: RestorePlan, target: Target, options: argparse.Namespace) -> int:
@@ -187,6 +208,9 @@ def _summary(plan: RestorePlan, summary: RestoreSummary) -> str:
     parts += [f"{summary.times:,} got their mtime"] if summary.times else []
     parts += [f"deleted {summary.deleted:,}"] if summary.deleted else []
     parts += [f"{summary.failed:,} FAILED"] if summary.failed else []
+    again = "as something failed: the same command again"
+    parts += [f"{summary.not_deleted:,} not deleted, {again}"] if summary.not_deleted else []
+    parts += [f"{summary.skipped:,} redirects passed over"] if summary.skipped else []
     parts += [f"{plan.totals.problems:,} left as they are"] if plan.totals.problems else []
     parts += [f"{plan.totals.held:,} deletes held"] if plan.totals.held else []
     parts += [] if summary.owners_kept else ["not all belong to whom they should: that takes root"]
