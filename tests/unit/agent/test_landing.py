@@ -16,6 +16,7 @@ from siteferry.restore.report import Document
 from siteferry.restore.restore import Asked, Restorer, Source
 from siteferry.restore.scope import Scope
 from siteferry.restore.target import Target
+from tests.descriptors import descriptors_beneath
 from tests.unit.agent.archive import MemoryArchive, Restored, restore
 from tests.unit.agent.fakes import Crash, World
 from tests.unit.agent.test_restore import tree_of, write
@@ -133,7 +134,6 @@ def test_where_no_sync_of_all_is_to_be_had_each_file_has_its_own(
 def test_no_descriptor_is_left_open(published: World, dest: Path, error: BaseException) -> None:
     """Neither of files nor of directories, when it breaks off while some wait for the disk."""
     with published.agent() as site:
-        before = len(os.listdir("/proc/self/fd"))
         gets = itertools.count()
 
         def meanwhile(request: str) -> None:
@@ -146,7 +146,7 @@ def test_no_descriptor_is_left_open(published: World, dest: Path, error: BaseExc
             restorer.plan(Asked(Source(), Scope()), target, plan)
             with pytest.raises(type(error)):
                 restorer.carry_out(plan, target, Document())
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert descriptors_beneath(dest) == []
 
 
 @pytest.mark.parametrize("request_", ["archive get", "archive chunk"])

@@ -17,15 +17,18 @@ from siteferry.cli import main
 from siteferry.errors import DiskError, Exit, RefusedError, UsageError
 from siteferry.report import PlainReporter
 from siteferry.restore import wanted
-from siteferry.restore.destination import Destination, NewFile
+from siteferry.restore.destination import Destination
 from siteferry.restore.fetch import COVERED
+from siteferry.restore.new_file import NewFile
 from siteferry.restore.plan import RestorePlan
 from siteferry.restore.report import Document
 from siteferry.restore.restore import Asked, Restorer, Source
 from siteferry.restore.scope import Scope
+from siteferry.restore.target import Target
 from siteferry.restore.wanted import Wanted, WantedTree
 from siteferry.runs import RunRecord, RunRecorder
 from siteferry_contract.keys import Encoding
+from tests.descriptors import descriptors_beneath
 from tests.unit.agent.archive import MemoryArchive, restore
 from tests.unit.agent.fakes import StoredObject, World
 from tests.unit.agent.test_restore import tree_of, write
@@ -79,10 +82,10 @@ def test_a_restore_that_fails_in_part_deletes_no_extra_file(published: World, de
     """It is not known what an extra file is a part of while the site is not all there."""
     write(dest, b"0/extra.html", b"extra")
     published.faults.answer("archive get", GONE)
-    asked = Asked(dest, Source(), Scope(), delete=True)
-    assert restore(published, asked).summary.not_deleted == 1
+    asked = Asked(Source(), Scope(), delete=True)
+    assert restore(published, dest, asked).summary.not_deleted == 1
     assert (dest / "0/extra.html").exists()
-    restore(published, asked)
+    restore(published, dest, asked)
     assert tree_of(dest) == tree_of(published.root)
 
 
@@ -112,15 +115,15 @@ def test_a_disk_that_takes_no_more_ends_the_restore(
     """Not every other file is downloaded for nothing; what is there is whole, and the same command goes on from it."""
     write(dest, b"extra.html", b"extra")
     whole, archive = tree_of(published.root), MemoryArchive(published.objects, published.faults)
-    asked = Asked(dest, Source(), Scope(), delete=True)
-    with published.agent() as site, RestorePlan() as plan, monkeypatch.context() as patch:
-        descriptors = len(os.listdir("/proc/self/fd"))
+    asked = Asked(Source(), Scope(), delete=True)
+    with published.agent() as site, Target(dest) as target, RestorePlan() as plan, monkeypatch.context() as patch:
+        descriptors = descriptors_beneath(dest)
         restorer = Restorer(site.parts, archive)
-        restorer.plan(asked, plan)
+        restorer.plan(asked, target, plan)
         patch.setattr(owner, name, failing(getattr(owner, name), number, after))
         with pytest.raises(DiskError, match=os.strerror(number)) as caught:
-            restorer.carry_out(plan, dest, Document())
-        assert len(os.listdir("/proc/self/fd")) == descriptors
+            restorer.carry_out(plan, target, Document())
+        assert descriptors_beneath(dest) == descriptors
     assert "the same command goes on" in caught.value.remedy
     assert len(archive.gets) == len(set(archive.gets))
     assert len(archive.gets) < FILES or (name, after) == ("appear", 2)  # which comes last of all, for many at once
@@ -130,7 +133,7 @@ def test_a_disk_that_takes_no_more_ends_the_restore(
     if name == "write":  # what was written before has its name
         assert len([path for path, entry in there.items() if entry]) == after
         assert f"after {after} files were restored" in str(caught.value)
-    restore(published, asked)
+    restore(published, dest, asked)
     assert tree_of(dest) == whole
 
 
@@ -141,7 +144,7 @@ def test_a_disk_that_can_only_be_read_keeps_what_is_in_the_way(
     write(dest, b"0", b"in the way")
     monkeypatch.setattr("siteferry.restore.carry.remove_file", failing(lambda: None, errno.EROFS, 0))
     with pytest.raises(DiskError, match="Read-only"):
-        restore(published, Asked(dest, Source(), Scope(), delete=True))
+        restore(published, dest, Asked(Source(), Scope(), delete=True))
     assert "archive get" not in published.faults.log
     assert tree_of(dest).keys() == {b"0"}
 
@@ -164,11 +167,11 @@ def test_a_directory_whose_names_are_not_on_disk_is_told(
 
     monkeypatch.setattr(Destination, "sync", no_sync)
     monkeypatch.setattr("siteferry.restore.carry.os.fsync", fsync)
-    before = len(os.listdir("/proc/self/fd"))
-    found = restore(published, Asked(dest, Source(), Scope()))
+    before = descriptors_beneath(dest)
+    found = restore(published, dest, Asked(Source(), Scope()))
     assert list(found.failures.values()) == ["new names may not be on disk: Input/output error"]
     assert tree_of(dest) == tree_of(published.root)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors_beneath(dest) == before
 
 
 # ---- what objects hold
@@ -182,7 +185,7 @@ def test_an_mtime_that_no_file_can_have_is_none(world: World, dest: Path, encodi
     write(world.root, b"index.html", b"1")
     world.settle()
     world.objects.current["caf\xe9.txt"] = StoredObject(b"x", {"x-amz-meta-mtime": mtime}, world.clock.now())
-    found = restore(world, Asked(dest, Source(from_bucket=True), Scope()))
+    found = restore(world, dest, Asked(Source(from_bucket=True), Scope()))
     assert (found.failures, found.left) == ({}, {})
     assert sorted(body for body, _ in filter(None, tree_of(dest).values())) == [b"1", b"x"]
 
@@ -193,7 +196,7 @@ def test_an_mtime_that_a_file_can_have_comes_back(world: World, dest: Path, mtim
     write(world.root, b"index.html", b"1")
     world.settle()
     world.objects.current["far.txt"] = StoredObject(b"x", {"x-amz-meta-mtime": mtime}, world.clock.now())
-    found = restore(world, Asked(dest, Source(from_bucket=True), Scope()))
+    found = restore(world, dest, Asked(Source(from_bucket=True), Scope()))
     assert (found.failures, found.summary.restored) == ({}, 2)
     os.utime(dest / "index.html", ns=(int(mtime.replace(".", "")),) * 2)
     assert (dest / "far.txt").stat().st_mtime_ns == (dest / "index.html").stat().st_mtime_ns
@@ -206,12 +209,12 @@ def test_a_file_that_siteferry_covered_is_told_and_nothing_deleted(published: Wo
     body, headers = b"body 0", {"x-amz-meta-siteferry-generated": kind}
     real = published.objects.current["0/0.html"]
     published.objects.current["0/0.html"] = StoredObject(body, headers, published.clock.now())
-    asked = Asked(dest, Source(), Scope(), delete=True)
-    found = restore(published, asked)
+    asked = Asked(Source(), Scope(), delete=True)
+    found = restore(published, dest, asked)
     assert found.failures == {"0/0.html": COVERED}
     assert (found.summary.failed, found.summary.skipped, found.summary.not_deleted) == (1, 0, 1)
     published.objects.current["0/0.html"] = real
-    restore(published, asked)
+    restore(published, dest, asked)
     assert tree_of(dest) == tree_of(published.root)
 
 
@@ -221,7 +224,7 @@ def test_a_redirect_of_an_empty_directory_is_nobodys_file(published: World, dest
     headers = {"x-amz-meta-siteferry-generated": "directory-redirect"}
     published.objects.current["empty"] = StoredObject(b"go there", headers, published.clock.now())
     source = Source(as_of=published.clock.now()) if as_of else Source(from_bucket=True)
-    found = restore(published, Asked(dest, source, Scope()))
+    found = restore(published, dest, Asked(source, Scope()))
     assert (found.failures, found.summary.skipped) == ({}, 1)
     assert tree_of(dest) == tree_of(published.root)
 
@@ -349,13 +352,13 @@ def test_a_large_download_ends_when_a_stop_is_asked_for(published: World, dest: 
 
     published.faults.before = before
     published.stopping = lambda: len(chunks) > 2
-    asked = Asked(dest, Source(), Scope(b"1/large.bin"), delete=True)
-    found = restore(published, replace(asked, scope=Scope(b"1/large.bin")))
+    asked = Asked(Source(), Scope(b"1/large.bin"), delete=True)
+    found = restore(published, dest, replace(asked, scope=Scope(b"1/large.bin")))
     assert len(chunks) < 5
     assert (found.summary.stopped, found.failures, found.summary.restored) == (True, {}, 0)
     assert set(tree_of(dest)) == {b"1", b"1/extra.html"}
     published.stopping = lambda: False
-    restore(published, asked)
+    restore(published, dest, asked)
     assert (dest / "1/large.bin").read_bytes() == bytes(70_000)
 
 
