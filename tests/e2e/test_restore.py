@@ -178,7 +178,7 @@ def test_a_vandalised_site_is_put_right_by_an_undo(agent: Agent) -> None:
     agent.site.wait_drained()
     (last,) = json.loads(agent.run("history", "--limit", "1", "--json").stdout)["runs"]
     assert (last["number"], last["new"], last["changed"]) == (run, 1, 1)
-    shown = agent.run("undo", str(run)).stdout
+    shown = agent.run("undo", str(run), code=1).stdout
     assert "nothing was done: look at the plan, then add --yes" in shown
     assert "delete  docs/more.txt (new since)" in shown
     assert b"docs/more.txt" in tree_of(root)

@@ -29,6 +29,7 @@ from siteferry.restore.target import Target
 from siteferry.restore.times import shown, time_asked
 from siteferry.restore.undo import Undo
 from siteferry.runs import CHANGED, DELETED, NEW, TOUCHED, Run, RunRecord
+from siteferry.state import StateDirectory
 
 
 def restore(options: argparse.Namespace) -> int:
@@ -56,7 +57,7 @@ def restore(options: argparse.Namespace) -> int:
         if options.dry_run:
             print_plan(plan, as_json=options.json)
             return exit_of(plan, RestoreSummary())
-        return carry_out(restorer, plan, target, options)
+        return exit_of(plan, carry_out(restorer, plan, target, options))
 
 
 def undo(options: argparse.Namespace) -> int:
@@ -77,16 +78,40 @@ def undo(options: argparse.Namespace) -> int:
             planner.plan_run(options.run, scope, target, plan)
         else:
             planner.plan_since(since, scope, target, plan)
-        if not options.yes:
+        if options.dry_run or not options.yes:
             print_plan(plan, as_json=options.json)
-        if plan.totals.empty:
+        if not options.json:
+            _tell_missing(config, options)
+        if plan.totals.empty or options.dry_run or (options.json and not options.yes):
             return exit_of(plan, RestoreSummary())
-        if not (options.yes or _agreed(restorer, options)):
+        if not (options.yes or sys.stdin.isatty()):
+            print("nothing was done: look at the plan, then add --yes")
+            return int(Exit.FAILED)
+        if not (options.yes or _agreed(restorer)):
             return int(Exit.DONE)
-        code = carry_out(restorer, plan, target, options)
-    if not options.json:
-        print("the next sync publishes it; `siteferry undo` of that run takes it back")
-    return code
+        begun = time.time()
+        summary = carry_out(restorer, plan, target, options)
+    if not options.json and (summary.restored or summary.deleted):
+        print(f"the next sync publishes it; `siteferry undo --since '{shown(begun)}'` takes it back after that")
+        if summary.deleted > config.brake.files:
+            print("if `siteferry status` says HELD then, that is what was removed: `siteferry approve`")
+    return exit_of(plan, summary)
+
+
+def _tell_missing(config: Config, options: argparse.Namespace) -> None:
+    """Say what an undo of one run cannot bring back: what is gone from the tree, but not by any run."""
+    held = _held(config)
+    if options.run is not None and held:
+        print(
+            f"{held:,} more published files are gone from the tree, and their deletes held: no run did that;"
+            " `siteferry undo --since TIME` or `siteferry restore` brings them back"
+        )
+
+
+def _held(config: Config) -> int:
+    """Give how many deletes the last full run held."""
+    status = StateDirectory(config.state_dir, to_look=True).read_status() or {}
+    return int((status.get("last") or {}).get("held", 0))
 
 
 def history(options: argparse.Namespace) -> int:
@@ -97,7 +122,10 @@ def history(options: argparse.Namespace) -> int:
         if options.run is not None:
             return _print_run(record, options)
         if options.path is None:
-            return _print_runs([run for run in record.runs(options.limit) if run.opened >= since], options)
+            _print_runs([run for run in record.runs(options.limit) if run.opened >= since], options)
+            if not options.json and (held := _held(config)):
+                print(f"now: {held:,} deletes are held, and of no run yet (`siteferry sync --dry-run` names them)")
+            return int(Exit.DONE)
         scope = scope_below(options.path, config.root)
         with open_to_restore(config, PlainReporter(sys.stderr), HostClock.until_signalled()) as restorer:
             found = History(restorer.archive, restorer.parts.naming, record).events(scope, since, options.limit)
@@ -111,6 +139,8 @@ def history(options: argparse.Namespace) -> int:
         print(f"{shown(event.at)}  {event.what:8} {printable(event.path)} ({', '.join(details)})".removesuffix(" ()"))
     if not found:
         print("nothing changed there, as far as versions are kept")
+    if len(found) == options.limit:
+        print(f"… and maybe more: --limit {10 * options.limit}")
     return int(Exit.DONE)
 
 
@@ -141,12 +171,7 @@ def _print_run(record: RunRecord, options: argparse.Namespace) -> int:
     return int(Exit.DONE)
 
 
-def _agreed(restorer: Restorer, options: argparse.Namespace) -> bool:
-    if options.json:
-        return False
-    if not sys.stdin.isatty():
-        print("nothing was done: look at the plan, then add --yes")
-        return False
+def _agreed(restorer: Restorer) -> bool:
     with _interruptible():
         if restorer.parts.stopping():  # it was asked for while the plan was made
             raise KeyboardInterrupt
@@ -169,19 +194,19 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def carry_out(restorer: Restorer, plan: RestorePlan, target: Target, options: argparse.Namespace) -> int:
-    """Do what is planned, and tell what came of it; gives the exit code."""
+def carry_out(restorer: Restorer, plan: RestorePlan, target: Target, options: argparse.Namespace) -> RestoreSummary:
+    """Do what is planned, and tell what came of it."""
     if options.json:
         document = Document()
         summary = restorer.carry_out(plan, target, document)
         left = {"left": problems(plan), "hold_reason": plan.hold_reason, "held": plan.totals.held}
         print(json.dumps({**asdict(summary), "same": plan.totals.same, **left, "failures": document.failures}))
-        return exit_of(plan, summary)
+        return summary
     lines = Lines(quiet=options.quiet)
     lines.planned(plan)
     summary = restorer.carry_out(plan, target, lines)
     lines.note(_summary(plan, summary))
-    return exit_of(plan, summary)
+    return summary
 
 
 def exit_of(plan: RestorePlan, summary: RestoreSummary) -> int:

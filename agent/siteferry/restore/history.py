@@ -3,7 +3,8 @@
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
+from typing import Final
 
 from siteferry.diff import Naming
 from siteferry.ports import Archive, ObjectVersion
@@ -13,6 +14,9 @@ from siteferry.runs import CHANGED, DELETED, NEW, RunRecord
 from siteferry_contract.copy_rules import is_reserved
 from siteferry_contract.keys import INDEX_NAME
 from siteferry_contract.objects import is_generated
+
+_DOUBTFUL: Final = 10
+"""So many times as many events as are asked for are kept of names that pages have: most may be of pages."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,8 +49,12 @@ class History:
         """Give the last events of a file, or of all beneath a directory, the newest first."""
         prefix = self.naming.directory_key(scope.top) if scope.top else self.naming.prefix
         path_of = by_record(self.record, since, self.naming, by_key(self.naming))
-        found = (event for event in self._all(prefix, scope, path_of) if event.at >= since)
-        return [event for event in heapq.nlargest(most, found) if not self._is_generated(event)]
+        certain, doubtful = _Newest(most), _Newest(_DOUBTFUL * most)
+        for event in self._all(prefix, scope, path_of):
+            if event.at >= since:
+                (doubtful if _may_be_generated(event) else certain).add(event)
+        newest = sorted([*certain.events, *doubtful.events], reverse=True)
+        return list(islice((one for one in newest if not (_may_be_generated(one) and self._is_generated(one))), most))
 
     def _all(self, prefix: str, scope: Scope, path_of: PathOf) -> Iterator[Event]:
         for key, versions in groupby(self.archive.versions(prefix), key=lambda version: version.key):
@@ -69,9 +77,25 @@ class History:
                 yield Event(at, path, what, version.size, version.key, version.version, run)
 
     def _is_generated(self, event: Event) -> bool:
-        """Tell whether it is of a page or a redirect, which nobody changed; a delete of one cannot be told."""
-        may_be = event.path.rpartition(b"/")[2] == INDEX_NAME.encode() or b"." not in event.path.rpartition(b"/")[2]
-        if not may_be or event.size is None:
-            return False
         info = self.archive.head(event.key, event.version)
         return bool(info and is_generated(info.metadata))
+
+
+class _Newest:
+    """Keeps so many events, those that happened last."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.events: list[Event] = []
+
+    def add(self, event: Event) -> None:
+        if len(self.events) < self._most:
+            heapq.heappush(self.events, event)
+        else:
+            heapq.heappushpop(self.events, event)
+
+
+def _may_be_generated(event: Event) -> bool:
+    """Tell whether it may be of a page or a redirect, which nobody changed; a delete of one cannot be told."""
+    name = event.path.rpartition(b"/")[2]
+    return event.size is not None and (name == INDEX_NAME.encode() or b"." not in name)

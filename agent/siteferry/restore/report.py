@@ -93,7 +93,7 @@ def print_plan(plan: RestorePlan, *, as_json: bool) -> None:
         _print_json(plan)
         return
     for step in plan.all():
-        if step.do in (Do.GET, Do.TIME, Do.DELETE):
+        if step.do is not Do.MAKE:
             print(line(step))
     for step in plan.held():
         print(f"held    {printable(step.path)} ({step.reason})")

@@ -2,19 +2,16 @@
 
 import errno
 import os
-import signal
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from siteferry.cli import main
-from siteferry.errors import DiskError, Exit, RefusedError, UsageError
+from siteferry.errors import DiskError, RefusedError, UsageError
 from siteferry.report import PlainReporter
 from siteferry.restore import wanted
 from siteferry.restore.destination import Destination
@@ -360,93 +357,3 @@ def test_a_large_download_ends_when_a_stop_is_asked_for(published: World, dest: 
     published.stopping = lambda: False
     restore(published, dest, asked)
     assert (dest / "1/large.bin").read_bytes() == bytes(70_000)
-
-
-@pytest.fixture
-def command(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
-    """The `siteferry` command in front of a site, on a terminal; a signal ends nothing of the test itself."""
-    config = world.base / "siteferry.toml"
-    config.write_text(f'site = "www"\nroot = "{world.root}"\nstate_dir = "{world.config.state_dir}"\n')
-
-    @contextmanager
-    def open_to_restore(_: object, __: object, clock: Any) -> Iterator[Restorer]:
-        world.stopping = clock.is_called
-        with world.agent() as site:
-            yield Restorer(site.parts, MemoryArchive(world.objects, world.faults))
-
-    monkeypatch.setattr("siteferry.commands.restoring.open_to_restore", open_to_restore)
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield lambda *arguments: main([*arguments, "--config", str(config)])
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_at_the_prompt_ends_the_undo(
-    world: World, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
-) -> None:
-    """Nothing is done, whatever is typed then, and the exit code is that of Ctrl-C."""
-    undoer, root = Undoer(world), world.root
-    run = undoer.run(lambda: rename(root))
-    before = tree_of(root)
-
-    def wait(_: str) -> str:
-        signal.raise_signal(number)
-        return "y"
-
-    monkeypatch.setattr("builtins.input", wait)
-    assert command("undo", str(run)) == 130
-    assert tree_of(root) == before
-
-
-def test_a_signal_while_the_plan_is_made_asks_nothing(
-    world: World, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Who asked for a stop is not waited for."""
-    undoer, root = Undoer(world), world.root
-    run = undoer.run(lambda: rename(root))
-    before = tree_of(root)
-    monkeypatch.setattr("builtins.input", lambda _: "y")
-    world.faults.before = lambda request: signal.raise_signal(signal.SIGINT) if request == "archive versions" else None
-    assert command("undo", str(run)) == 130
-    assert tree_of(root) == before
-
-
-def test_a_signal_after_the_word_stops_between_two_files(
-    world: World, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The prompt's own way with signals ends with it."""
-    undoer, root = Undoer(world), world.root
-    run = undoer.run(lambda: rename(root))
-    monkeypatch.setattr("builtins.input", lambda _: "y")
-    world.faults.before = lambda request: signal.raise_signal(signal.SIGINT) if request == "archive get" else None
-    assert command("undo", str(run)) == Exit.FAILED
-    assert {b"a.html", b"b.html"} <= set(tree_of(root))
-
-
-def test_the_end_of_input_at_the_prompt_is_a_no(
-    world: World, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """So is Ctrl-D."""
-    undoer, root = Undoer(world), world.root
-    run = undoer.run(lambda: rename(root))
-    before = tree_of(root)
-
-    def end(_: str) -> str:
-        raise EOFError
-
-    monkeypatch.setattr("builtins.input", end)
-    assert command("undo", str(run)) == Exit.DONE
-    assert tree_of(root) == before
-
-
-def test_the_last_line_says_what_was_not_deleted(
-    world: World, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """How many, why, and what to do."""
-    undoer, root = Undoer(world), world.root
-    run = undoer.run(lambda: rename(root))
-    world.faults.answer("archive get", GONE)
-    assert command("undo", str(run), "--yes") == Exit.FAILED
-    assert "1 FAILED, 1 not deleted, as something failed: the same command again" in capsys.readouterr().out
