@@ -19,12 +19,12 @@ from siteferry.errors import Exit, UsageError
 from siteferry.names import printable
 from siteferry.plan_report import human_size
 from siteferry.report import PlainReporter
-from siteferry.restore.carry import RestoreSummary
 from siteferry.restore.history import History
 from siteferry.restore.plan import RestorePlan
 from siteferry.restore.report import Document, Lines, print_plan, problems
 from siteferry.restore.restore import Asked, Restorer, Source
 from siteferry.restore.scope import Scope, scope_of
+from siteferry.restore.tally import RestoreSummary
 from siteferry.restore.target import Target
 from siteferry.restore.times import shown, time_asked
 from siteferry.restore.undo import Undo

@@ -4,7 +4,6 @@ Small files are fetched by many threads and written by one (landing.py); a large
 to its name.
 """
 
-import errno
 import functools
 import os
 from collections import deque
@@ -14,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from siteferry.errors import DiskError, FileError, SiteferryError, StoreError
-from siteferry.names import join_path
 from siteferry.ports import Clock, Executor
 from siteferry.restore.destination import Destination, Place, remove_directory, remove_file, set_time
 from siteferry.restore.fetch import Fetched, Fetcher, RedirectError, StoppedError
 from siteferry.restore.landing import Landing
 from siteferry.restore.plan import Do, RestorePlan, Step
 from siteferry.restore.report import RestoreReporter
+from siteferry.restore.tally import HOPELESS, RestoreSummary, Tally
 
 IN_SLICE: Final = 8
 """Small files that one worker fetches one after another: handing each over costs as much as a small download."""
@@ -29,33 +28,8 @@ SMALL_BYTES: Final = 64 * 1024
 MOST_SLICES: Final = 128
 """Under way at a time; each may hold a directory's descriptor."""
 
-HOPELESS: Final = {
-    errno.ENOSPC: "make room there",
-    errno.EDQUOT: "raise the quota there, or make room",
-    errno.EROFS: "mount it so that it can be written",
-}
-"""Errors that all other files would meet, too, each after its download; with what to do."""
-
 Outcome = Fetched | Exception | None
 """What came of a step; what is fetched is yet to be written, and otherwise None: it is done."""
-
-
-@dataclass(slots=True)
-class RestoreSummary:
-    """What came of it."""
-
-    restored: int = 0
-    restored_bytes: int = 0
-    times: int = 0
-    deleted: int = 0
-    failed: int = 0
-    not_deleted: int = 0
-    """Files that were to be deleted, and stay since something failed: one may be the same file under another name."""
-    skipped: int = 0
-    """Objects that turned out to be redirects of directories."""
-    stopped: bool = False
-    owners_kept: bool = True
-    """Whether what was restored belongs to whom it is to belong."""
 
 
 @dataclass(slots=True)
@@ -89,15 +63,14 @@ class Carrier:
     reporter: RestoreReporter
     stopping: Callable[[], bool]
     workers: int
-    summary: RestoreSummary = field(default_factory=RestoreSummary)
+    _tally: Tally = field(init=False)
     _landing: Landing = field(init=False)
-    _hopeless: OSError | None = None
-    """What no other file would escape."""
     _directory: _Directory | None = None
     """The one for which more may come."""
 
     def __post_init__(self) -> None:
-        self._landing = Landing(self.destination, self.clock, self._judge)
+        self._tally = Tally(self.reporter)
+        self._landing = Landing(self.destination, self.clock, self._tally.take)
 
     def carry_out(self, plan: RestorePlan) -> RestoreSummary:
         """Do everything; a file that fails stops no other file, but every delete that can wait.
@@ -128,12 +101,13 @@ class Carrier:
                 self._close(slice_.directory)
             self._landing.abandon()
         self._sync_names()
-        self.summary.owners_kept = self.destination.owners_kept
-        if self.summary.failed:
-            self.summary.not_deleted = sum(step.do is Do.DELETE for step in plan.deletions())
-        elif not self.summary.stopped:
+        summary = self._tally.summary
+        summary.owners_kept = self.destination.owners_kept
+        if summary.failed:
+            summary.not_deleted = sum(step.do is Do.DELETE for step in plan.deletions())
+        elif not summary.stopped:
             self._remove(plan.deletions())
-        return self.summary
+        return summary
 
     # ---- files
 
@@ -143,7 +117,7 @@ class Carrier:
         size = 0
         for step in steps:
             if self.stopping():
-                self.summary.stopped = True
+                self._tally.summary.stopped = True
                 break
             if step.do is Do.MAKE:
                 self._make(step)
@@ -156,7 +130,7 @@ class Carrier:
                 self._end()
                 directory = self._directory = self._open(step.wanted.directory)
             if directory.place is None:
-                self._fail(step, "its directory cannot be opened")
+                self._tally.failed(step, "its directory cannot be opened")
                 continue
             waiting.append(step)
             size += step.wanted.size
@@ -164,7 +138,7 @@ class Carrier:
                 yield directory, directory.place, waiting
                 waiting, size = [], 0
         directory = self._directory
-        if directory and directory.place and waiting and not self.summary.stopped:
+        if directory and directory.place and waiting and not self._tally.summary.stopped:
             yield directory, directory.place, waiting
         self._end()
 
@@ -190,7 +164,7 @@ class Carrier:
                 if not directory.place.together:
                     os.fsync(directory.place.descriptor)
             except OSError as error:
-                self._names_failed(directory.path, error)
+                self._tally.names_refused(directory.path, error)
             finally:
                 os.close(directory.place.descriptor)
                 directory.place = None
@@ -205,7 +179,7 @@ class Carrier:
                     directory.uses += 1
                     self._landing.write(directory.place, step, outcome, functools.partial(self._close, directory))
                 else:
-                    self._judge(step, outcome)
+                    self._tally.take(step, outcome)
         finally:
             self._close(slice_.directory)
         if self._landing.due:
@@ -217,30 +191,8 @@ class Carrier:
             if self.destination.syncs:
                 self.destination.sync()
         except OSError as error:
-            self._names_failed(b"", error)
+            self._tally.names_refused(b"", error)
             self._end_if_hopeless()
-
-    def _names_failed(self, directory: bytes, error: OSError) -> None:
-        self._note(error)
-        self.summary.failed += 1
-        self.reporter.failed(directory or b".", f"new names may not be on disk: {error.strerror}")
-
-    def _judge(self, step: Step, outcome: Exception | None) -> None:
-        if isinstance(outcome, RedirectError):
-            self.summary.skipped += 1
-        elif isinstance(outcome, StoppedError):
-            self.summary.stopped = True
-        elif outcome is None:
-            self.summary.restored += step.do is Do.GET
-            self.summary.restored_bytes += step.wanted.size if step.do is Do.GET else 0
-            self.summary.times += step.do is Do.TIME
-            self.reporter.done(step)
-        elif isinstance(outcome, OSError):
-            self._refused(step, "written", outcome)
-        elif isinstance(outcome, (FileError, StoreError)):
-            self._fail(step, str(outcome))
-        else:
-            raise outcome
 
     # ---- what workers do
 
@@ -274,13 +226,13 @@ class Carrier:
         try:
             self.destination.make(step.path)
         except OSError as error:
-            self._refused(step, "made", error)
+            self._tally.refused(step, "made", error)
             self._end_if_hopeless()
 
     def _remove(self, steps: Iterator[Step]) -> None:
         for step in steps:
             if self.stopping():
-                self.summary.stopped = True
+                self._tally.summary.stopped = True
                 return
             try:
                 with self.destination.directory(step.wanted.directory) as directory:
@@ -288,34 +240,20 @@ class Carrier:
                         remove_directory(directory, step.wanted.name)
                     else:
                         remove_file(directory, step.wanted.name, step.found)
-                        self.summary.deleted += 1
-                        self.reporter.done(step)
+                        self._tally.deleted(step)
             except FileError as error:
-                self._fail(step, str(error))
+                self._tally.failed(step, str(error))
             except OSError as error:
-                self._refused(step, "removed", error)
+                self._tally.refused(step, "removed", error)
                 self._end_if_hopeless()
 
-    # ---- failures
-
-    def _refused(self, step: Step, done: str, error: OSError) -> None:
-        self._note(error)
-        self._fail(step, f"cannot be {done}: {error.strerror}")
-
-    def _note(self, error: OSError) -> None:
-        if error.errno in HOPELESS:
-            self._hopeless = error
-
     def _end_if_hopeless(self) -> None:
-        error = self._hopeless
+        error = self._tally.hopeless
         if error:
             assert error.errno
             self._landing.finish()  # what is written may still get its name
+            restored = self._tally.summary.restored
             raise DiskError(
-                f"{self.destination.path}: {error.strerror}, after {self.summary.restored:,} files were restored",
+                f"{self.destination.path}: {error.strerror}, after {restored:,} files were restored",
                 f"{HOPELESS[error.errno]}; the same command goes on from here",
             )
-
-    def _fail(self, step: Step, reason: str) -> None:
-        self.summary.failed += 1
-        self.reporter.failed(join_path(step.wanted.directory, step.wanted.name), reason)

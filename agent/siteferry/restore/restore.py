@@ -7,7 +7,7 @@ from siteferry.errors import IndexDamagedError, UsageError
 from siteferry.look import Look
 from siteferry.parts import Parts
 from siteferry.ports import Archive
-from siteferry.restore.carry import Carrier, RestoreSummary
+from siteferry.restore.carry import Carrier
 from siteferry.restore.fetch import Fetcher
 from siteferry.restore.from_bucket import BucketReader
 from siteferry.restore.from_index import Published, take_from_index
@@ -17,6 +17,7 @@ from siteferry.restore.planner import Planner, Rules, apply_brake
 from siteferry.restore.report import RestoreReporter
 from siteferry.restore.rules import Compare, Guarded, Update
 from siteferry.restore.scope import Scope
+from siteferry.restore.tally import RestoreSummary
 from siteferry.restore.target import Target, check_apart
 from siteferry.restore.times import check_kept, shown
 from siteferry.restore.wanted import WantedTree

@@ -8,10 +8,10 @@ from pathlib import Path
 from siteferry.checksum import crc64nvme
 from siteferry.errors import RefusedError
 from siteferry.ports import Content, ListedObject, ObjectInfo, ObjectVersion
-from siteferry.restore.carry import RestoreSummary
 from siteferry.restore.plan import RestorePlan
 from siteferry.restore.report import Document
 from siteferry.restore.restore import Asked, Restorer
+from siteferry.restore.tally import RestoreSummary
 from siteferry.restore.target import Target
 from tests.unit.agent.fakes import Faults, MemoryObjects, StoredObject, World
 
