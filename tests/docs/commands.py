@@ -38,14 +38,17 @@ def _command(parser: argparse.ArgumentParser) -> str:
 
 def _meaning(option: argparse.Action) -> str:
     assert option.help, option
-    return option.help + (f" ({', '.join(option.choices)})" if option.choices else "")
+    shown = option.option_strings and not option.metavar  # by the name
+    return option.help + (f" ({', '.join(option.choices)})" if option.choices and not shown else "")
 
 
 def _name(option: argparse.Action) -> str:
     if not option.option_strings:
         return str(option.metavar or option.dest.upper())
-    value = f" {option.metavar}" if option.nargs != 0 else ""
-    return ", ".join(option.option_strings) + value
+    if option.nargs == 0:
+        return ", ".join(option.option_strings)
+    value = option.metavar or f"{{{','.join(option.choices or ())}}}"
+    return f"{', '.join(option.option_strings)} {value}"
 
 
 def _usage(option: argparse.Action) -> str:
