@@ -118,6 +118,7 @@ def history(options: argparse.Namespace) -> int:
     """Show what changed when: the runs of this host, or the versions of a file or directory."""
     config = load_config(options.config)
     since = time_asked(options.since, "--since", time.time()) if options.since else 0.0
+    StateDirectory(config.state_dir, to_look=True).check_readable()
     with RunRecord(config.state_dir) as record:
         if options.run is not None:
             return _print_run(record, options)
