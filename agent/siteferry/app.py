@@ -65,9 +65,10 @@ def open_queue_look(config: Config, descriptor: Descriptor) -> QueueLook:
 
 
 def look_at_cloud(config: Config) -> dict[str, Any]:
-    """Count the site's jobs and read its alarms, in a few seconds; says why if that cannot be."""
+    """Count the site's jobs, read its alarms and look for its index, in a few seconds; says why if that cannot be."""
     from siteferry.aws.alarms import CloudWatchAlarms  # noqa: PLC0415
     from siteferry.aws.descriptor import SsmDescriptor  # noqa: PLC0415
+    from siteferry.aws.index import DynamoIndex  # noqa: PLC0415
     from siteferry.aws.queues import SqsQueueLook  # noqa: PLC0415
     from siteferry.aws.session import Session  # noqa: PLC0415
 
@@ -75,7 +76,8 @@ def look_at_cloud(config: Config) -> dict[str, Any]:
         session = Session(config.aws, LOOK_SECONDS)
         session.check_credentials()
         descriptor = SsmDescriptor(session, config.site).read()
-        return look(SqsQueueLook(session, descriptor), CloudWatchAlarms(session, config.site))
+        index = DynamoIndex(session, descriptor.table)
+        return look(SqsQueueLook(session, descriptor), CloudWatchAlarms(session, config.site), index)
     except SiteferryError as error:
         return {"unreached": str(error)}
 

@@ -33,9 +33,21 @@ class AlarmLook(Protocol):
         ...
 
 
-def look(queues: QueueLook, alarms: AlarmLook) -> dict[str, Any]:
-    """Count jobs and read alarms. What cannot be had says why: the rest is shown all the same."""
+class IndexLook(Protocol):
+    """A look at the index. Raises AccessError, UnavailableError, IndexDamagedError."""
+
+    def read_head(self) -> object:
+        """Read its head."""
+        ...
+
+
+def look(queues: QueueLook, alarms: AlarmLook, index: IndexLook) -> dict[str, Any]:
+    """Count jobs, read alarms, and see that there is an index. What cannot be had says why: the rest is shown."""
     found: dict[str, Any] = {"queues": {}, "alarms": [], "errors": []}
+    try:
+        index.read_head()
+    except SiteferryError as error:
+        found["errors"].append(f"index: {error}" + (f" -> {error.remedy}" if error.remedy else ""))
     try:
         for kind in JOB_KINDS:
             counts = queues.count(kind)

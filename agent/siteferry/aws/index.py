@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import Queue
 from typing import Any, Final
 
@@ -21,6 +22,10 @@ from siteferry_contract.shape import Shape, shape_to_item
 CONFLICT_TRIES: Final = 8
 SCAN_SEGMENTS: Final = 4
 _PAGES_AHEAD: Final = 8
+_NO_TABLE: Final = (
+    "stop the agent; docs/lost-index.md (of the package: /usr/share/doc/siteferry/lost-index.md) says what to do then."
+    " Visitors see the site as it was, and `siteferry restore DEST --from-bucket` needs no table"
+)
 
 
 class DynamoIndex:
@@ -32,13 +37,13 @@ class DynamoIndex:
 
     def read_head(self) -> Head | None:
         """Read the head."""
-        with explained(f"reading the head of table {self._table}"):
+        with self._explained("reading the head of"):
             found = self._client.get_item(TableName=self._table, Key=HEAD_KEY, ConsistentRead=True)
         return item_to_head(found["Item"]) if "Item" in found else None
 
     def create_head(self, head: Head) -> None:
         """Write the first head, if the table is empty."""
-        with explained(f"creating the head of table {self._table}"):
+        with self._explained("creating the head of"):
             found = self._client.scan(TableName=self._table, Limit=2, ConsistentRead=True)
             if any(is_leaf(item) for item in found["Items"]):
                 raise IndexDamagedError(
@@ -74,7 +79,7 @@ class DynamoIndex:
                 raise
             return True
 
-        with explained(f"writing the head of table {self._table}"):
+        with self._explained("writing the head of"):
             return _despite_conflicts(put)
 
     def commit(self, leaves: Sequence[Leaf], lease_token: str) -> bool:
@@ -99,12 +104,12 @@ class DynamoIndex:
                 raise
             return True
 
-        with explained(f"committing to table {self._table}"):
+        with self._explained("committing to"):
             return _despite_conflicts(write)
 
     def write_shape(self, shape: Shape) -> None:
         """Put the tree's shape."""
-        with explained(f"writing the tree's shape to table {self._table}"):
+        with self._explained("writing the tree's shape to"):
             self._client.put_item(TableName=self._table, Item=shape_to_item(shape))
 
     def leaves(self, after: int | None = None) -> Iterator[Leaf]:
@@ -134,7 +139,7 @@ class DynamoIndex:
                     if page is None:
                         running -= 1
                     elif isinstance(page, Exception):
-                        with explained(f"reading table {self._table}"):
+                        with self._explained("reading"):
                             raise page
                     else:
                         yield from self._decode(page, after)
@@ -143,6 +148,20 @@ class DynamoIndex:
                 abandoned.set()
                 while running:
                     running -= pages.get() is None
+
+    @contextmanager
+    def _explained(self, what: str) -> Iterator[None]:
+        """Turn errors of boto3 into the agent's; that there is no table is no outage."""
+        with explained(f"{what} table {self._table}"):
+            try:
+                yield
+            except ClientError as error:
+                if error_code(error) != "ResourceNotFoundException":
+                    raise
+                raise IndexDamagedError(
+                    f"the index's table {self._table}, which the descriptor names, is not there: it was deleted",
+                    _NO_TABLE,
+                ) from error
 
     def _decode(self, items: Sequence[Any], after: int | None) -> Iterator[Leaf]:
         for item in items:

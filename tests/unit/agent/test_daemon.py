@@ -6,7 +6,7 @@ from typing import Any, cast
 from siteferry.app import OpenSite
 from siteferry.clock import HostClock
 from siteferry.daemon import DESCRIPTOR_SECONDS, MOST_BACK_OFF, audit_due, pause, run_daemon
-from siteferry.errors import AccessError
+from siteferry.errors import AccessError, IndexDamagedError
 from siteferry.report import PlainReporter
 from siteferry.state import StateDirectory
 from siteferry_contract.descriptor import Descriptor
@@ -105,3 +105,15 @@ def test_a_daemon_audits_when_asked_and_goes_on(world: World) -> None:
     run(world, world.descriptor)
     assert set(world.objects.published()) == {"a", "b"}
     assert state.requested_audit() is None
+
+
+def test_a_daemon_outlives_a_table_that_is_not_there(world: World) -> None:
+    """Its cycle fails and says so; once there is a table again it goes on, as after an outage."""
+    world.write("a")
+    world.settle()
+    world.write("b")
+    world.faults.answer("commit", IndexDamagedError("the table is not there", "docs/lost-index.md"))
+    run(world, world.descriptor)
+    assert set(world.objects.published()) == {"a", "b"}
+    assert not world.faults.errors[("commit", False)]
+    assert set(world.index.files()) == {"a", "b"}

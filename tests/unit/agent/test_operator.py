@@ -3,15 +3,16 @@
 import io
 import json
 import os
+import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from email.utils import formatdate
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
@@ -19,6 +20,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from siteferry.app import OpenSite
 from siteferry.aside import Aside
 from siteferry.aws.identity import clock_finding, seconds_ahead, together
+from siteferry.aws.index import DynamoIndex
 from siteferry.aws.permissions import Permissions
 from siteferry.check import Finding, Verdict, document, exit_code, failed, lines
 from siteferry.check_host import check_root, check_state
@@ -26,7 +28,8 @@ from siteferry.cli import main
 from siteferry.cloud_status import AlarmState, describe_cloud, look
 from siteferry.config import load_config
 from siteferry.daemon import run_daemon
-from siteferry.errors import AccessError, Exit, StateError, UsageError
+from siteferry.errors import AccessError, Exit, IndexDamagedError, StateError, UnavailableError, UsageError
+from siteferry.head import Head
 from siteferry.journal import DaemonReporter
 from siteferry.notify import Manager
 from siteferry.pause import Pause, PauseWatch, seconds_of, who
@@ -38,6 +41,7 @@ from siteferry.state import StateDirectory
 from siteferry.status import describe as describe_status
 from siteferry.status import read, record
 from siteferry_contract.job import JobKind
+from siteferry_contract.shape import Shape
 from tests.unit.agent.fakes import World, descriptor
 from tests.unit.agent.test_daemon import FastClock, Source
 
@@ -228,9 +232,14 @@ class _Alarms:
         return [AlarmState("siteferry-www-a", "ALARM", NOW, "Look.\x1b"), AlarmState("siteferry-www-b", "OK", NOW, "")]
 
 
+class _Index:
+    def read_head(self) -> None:
+        pass
+
+
 def test_status_shows_jobs_dead_letters_and_ringing_alarms() -> None:
     """In lines for people, each with the way on."""
-    assert describe_cloud(look(_Queues(dead=2), _Alarms())) == [
+    assert describe_cloud(look(_Queues(dead=2), _Alarms(), _Index())) == [
         "jobs        3 copy waiting",
         "DEAD        2 page letters (why: siteferry redrive --dry-run)",
         r"ALARM       siteferry-www-a: Look.\x1b",
@@ -239,8 +248,18 @@ def test_status_shows_jobs_dead_letters_and_ringing_alarms() -> None:
 
 def test_what_aws_does_not_allow_leaves_the_rest() -> None:
     """Without the permission to count jobs, alarms are shown all the same."""
-    shown = describe_cloud(look(_Queues(error=AccessError("denied")), _Alarms()))
+    shown = describe_cloud(look(_Queues(error=AccessError("denied")), _Alarms(), _Index()))
     assert shown == [r"ALARM       siteferry-www-a: Look.\x1b", "AWS         queues: denied"]
+
+
+def test_status_shows_an_index_that_is_gone() -> None:
+    """With what to do, beside jobs and alarms: visitors see the site as it was, and nothing else may ring yet."""
+    shown = describe_cloud(look(_Queues(), _Alarms(), no_table()))
+    assert len(shown) == 3
+    assert shown[-1].startswith(
+        "AWS         index: the index's table siteferry-www, which the descriptor names, is not there"
+    )
+    assert "docs/lost-index.md" in shown[-1]
 
 
 def test_a_look_that_takes_long_or_fails_does_not_keep_anybody_waiting() -> None:
@@ -353,10 +372,22 @@ class _Client:
         self._error = error
 
     def __getattr__(self, name: str) -> Any:
-        def answer(**_: object) -> None:
+        def answer(*_: object, **__: object) -> _Pages:
+            if name == "get_paginator":
+                return _Pages(self._error)
             raise self._error
 
         return answer
+
+
+class _Pages:
+    """Has no first page."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def paginate(self, **_: object) -> NoReturn:
+        raise self._error
 
 
 class _Session:
@@ -365,13 +396,46 @@ class _Session:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def client(self, _: str) -> _Client:
+    def client(self, _: str, **__: object) -> _Client:
         return _Client(self._error)
 
 
 def refused(code: str, status: int) -> ClientError:
     """Make an error of AWS."""
     return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "Try")  # type: ignore[typeddict-item]
+
+
+def no_table() -> DynamoIndex:
+    """Give the index of a site whose table was deleted."""
+    return DynamoIndex(cast("Any", _Session(refused("ResourceNotFoundException", 400))), "siteferry-www")
+
+
+@pytest.mark.parametrize(
+    "request_of",
+    [
+        DynamoIndex.read_head,
+        lambda index: index.create_head(Head.first()),
+        lambda index: index.replace_head(Head.first(), Head.first()),
+        lambda index: index.commit([], "token"),
+        lambda index: index.write_shape(Shape()),
+        lambda index: list(index.leaves()),
+    ],
+)
+def test_a_table_that_is_not_there_is_no_outage(request_of: Callable[[DynamoIndex], object]) -> None:
+    """Every request says that the index is lost, what to do, and what works without it, as does a line of a check."""
+    with pytest.raises(IndexDamagedError, match=r"table siteferry-www, .* is not there") as caught:
+        request_of(no_table())
+    found = failed("index", caught.value)
+    assert (found.verdict, found.exit) == (Verdict.FAIL, Exit.SOFTWARE)
+    assert "stop the agent; docs/lost-index.md" in found.remedy
+    assert "restore DEST --from-bucket" in found.remedy
+
+
+def test_a_table_that_cannot_be_reached_is_an_outage() -> None:
+    """Other errors of DynamoDB are not taken for a lost index."""
+    index = DynamoIndex(cast("Any", _Session(refused("InternalServerError", 500))), "siteferry-www")
+    with pytest.raises(UnavailableError, match="reading the head of table siteferry-www"):
+        index.read_head()
 
 
 def permissions(error: Exception) -> dict[str, Finding]:
@@ -466,6 +530,28 @@ def test_a_hinted_summary_names_its_site_in_the_journal() -> None:
     out = io.StringIO()
     DaemonReporter("www", Manager(""), out, journal=True).finished(Summary(run=2, uploaded=1, hinted=True))
     assert out.getvalue() == "<6>www: run 2 (hinted): 1 published (0 B)\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
+def test_a_record_of_runs_that_another_user_may_not_read_says_how_to_ask(
+    state: StateDirectory, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`siteferry history` names the command to give, and takes nothing for an empty record."""
+    state.path.chmod(0o700)
+    settings = load_config(config)
+    monkeypatch.setattr("siteferry.commands.restoring.load_config", lambda _: settings)
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        code = 1
+        with os.fdopen(writer, "w") as sys.stderr:
+            code = main(["history"])
+        os._exit(code)
+    os.close(writer)
+    with os.fdopen(reader) as said:
+        assert "sudo siteferry-as-unit" in said.read()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == Exit.IO_ERROR
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become others")
