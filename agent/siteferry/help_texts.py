@@ -90,6 +90,8 @@ under its name when all of it is on disk and its checksum is right. What is cut 
 command. Nothing is changed in the cloud, and a daemon may be running. For what a user or a tool did to the tree,
 `siteferry undo` is the better way.
 
+It writes, so `sudo siteferry-as-unit restore ...` runs it as root, with the unit's credentials (docs/restore.md).
+
   siteferry restore /srv/ftp/www                        all of it, after the host was lost
   siteferry restore /srv/ftp/www --path docs --dry-run  what docs/ would need
   siteferry restore /tmp/then --as-of 2026-11-20        as it was at the beginning of that day
@@ -119,8 +121,8 @@ UNDO: Final = """
 For what a mirror tool or an angry user did. Files come back in the FTP tree as they were published before, and the next
 sync publishes them. Only a file that is on disk exactly as it is published is replaced or removed: its bytes are in the
 bucket, so that nothing is lost, and an undo can be undone. What was changed since the last sync stays, and is told.
-It is a person's decision: the plan is shown first. It writes in the tree, so it is run as a user who may: root, say,
-with credentials for AWS (docs/restore.md).
+It is a person's decision: the plan is shown first. It writes in the tree, so `sudo siteferry-as-unit undo ...` runs it
+as root, with the unit's credentials (docs/restore.md).
 
   siteferry history                     which run it was; one accident may have been several
   siteferry undo 112                    show what would be done; ask

@@ -10,7 +10,10 @@ _FILES: Final = (
     ("/var/lib/siteferry/SITE", "cache, lock and status; all but the lock can be deleted"),
     ("/etc/credstore/siteferry.aws-credentials", "AWS keys for siteferry.service, if the host has no role"),
     ("/etc/credstore/siteferry.SITE.aws-credentials", "for siteferry@SITE.service"),
-    ("/usr/bin/siteferry-as-unit", "runs a command with the user, rights and credentials of its unit; as root"),
+    (
+        "/usr/bin/siteferry-as-unit",
+        "as root: a command with user, rights and credentials of its unit; restore and undo as root",
+    ),
 )
 
 

@@ -19,10 +19,16 @@ from tests.e2e.machine import RELEASES, Machine, booted, why_not
 pytestmark = pytest.mark.e2e
 
 CHECKOUT = Path(__file__).parents[2]
-PARTS = ("pyproject.toml", "uv.lock", "README.md", "LICENSE", "CHANGELOG.md", "docs/operate.md", "agent")
+DOCS = ("operate.md", "restore.md", "lost-index.md")
+"""What an operator on the host needs, of docs."""
+PARTS = (
+    *("pyproject.toml", "uv.lock", "README.md", "LICENSE", "CHANGELOG.md", "agent"),
+    *(f"docs/{name}" for name in DOCS),
+)
 """What the package is made of, beside the contract."""
 NEXT = re.sub(r"\d+$", lambda found: str(int(found[0]) + 1), __version__)
 
+NOT_FOUND = 404
 CONFIGURATION = "etc/siteferry.toml"
 STATE = "var/lib/siteferry"
 OPERATORS = {"etc/credstore", "etc/credstore/siteferry.aws-credentials", "etc/ca.pem"}
@@ -102,6 +108,7 @@ def test_the_package_on_a_debian_host(site: Any, machine: Machine, packages: tup
     configure(machine, site)
     machine.run("systemctl", "enable", "--now", "siteferry.service")
     assert_published_by_the_unit(machine, site)
+    assert_brought_back_by_root(machine, site)
     assert_heard_by_systemd(machine)
     if machine.tree.name == RELEASES[0]:  # it takes its time
         assert_watched_over(machine)
@@ -150,6 +157,7 @@ def assert_complete(machine: Machine) -> None:
     offered = machine.run("bash", "-c", completed + '; echo "${COMPREPLY[@]}"').split()
     assert sorted(offered) == ["redrive", "reindex", "restore", "resume"]
     assert list((machine.tree / "usr/lib/siteferry").rglob("cli.cpython-3*.pyc"))
+    assert set(DOCS) <= {path.name for path in (machine.tree / "usr/share/doc/siteferry").iterdir()}
 
 
 def assert_not_begun(machine: Machine) -> None:
@@ -215,6 +223,26 @@ def assert_published_by_the_unit(machine: Machine, site: Any) -> None:
     machine.run("siteferry", "sync", code=int(Exit.IO_ERROR))  # root's own is refused
     assert (machine.tree / STATE / "www").stat().st_uid == (machine.tree / STATE).stat().st_uid != 0
     assert not machine.run("journalctl", "--unit=siteferry", "--priority=warning", "--since=-1s", "--output=cat")
+
+
+def assert_brought_back_by_root(machine: Machine, site: Any) -> None:
+    """By hand a restore writes where root may, and an undo in the tree, after a word on the terminal; state stays."""
+    machine.run("sh", "-c", "cd /tmp && siteferry-as-unit restore then")
+    assert machine.run("cat", "/tmp/then/closed to others.txt") == "closed to others.txt"
+    publish(machine, site, "a mistake.txt")
+    file = Path(site.root) / "a mistake.txt"
+    machine.run("siteferry-as-unit", "pause", "a mistake")
+    undo = f"siteferry-as-unit undo {last_run(machine)}"
+    machine.run(*undo.split())
+    assert file.exists()  # without a terminal the plan is only shown
+    assert "[y/N]" in machine.run("sh", "-c", f"echo y | script --quiet --return --command '{undo}' /dev/null")
+    assert not file.exists()
+    machine.run("siteferry-as-unit", "resume")
+    wait_for(lambda: site.get("a%20mistake.txt").status == NOT_FOUND, "the undo's publication")
+    site.wait_drained()
+    state = machine.tree / STATE
+    foreign = [path for path in state.rglob("*") if path.lstat().st_uid != state.stat().st_uid]
+    assert not foreign
 
 
 def assert_heard_by_systemd(machine: Machine) -> None:

@@ -92,3 +92,31 @@ def test_what_changed_meanwhile_is_brought_to_agree(agent: Agent) -> None:
     site.wait_drained()
     assert json.loads(agent.run("audit", "--deep", "--json").stdout)["differences"] == 0
     assert_published(site, COPIES)
+
+
+def test_a_deleted_table_is_told_and_made_again(agent: Agent, tmp_path: Path) -> None:
+    """Commands say what is lost and what to do, the site is restored without it; a new table is filled by a rebuild."""
+    site, dynamodb = agent.site, agent.site.client("dynamodb")
+    dynamodb.update_table(TableName=site.table, DeletionProtectionEnabled=False)
+    dynamodb.delete_table(TableName=site.table)
+    dynamodb.get_waiter("table_not_exists").wait(TableName=site.table)
+    for command in (["sync"], ["audit"], ["explain", "index.html"], ["adopt", "--rebuild"], ["restore", str(tmp_path)]):
+        said = agent.run(*command, code=70).stderr
+        assert f"table {site.table}, which the descriptor names, is not there" in said
+        assert "docs/lost-index.md" in said
+    assert "docs/lost-index.md" in agent.run("check", code=70).stdout
+    assert "docs/lost-index.md" in agent.run("status").stdout
+    agent.run("restore", str(tmp_path), "--from-bucket")
+    assert (tmp_path / "docs/index.html").read_bytes() == (Path(site.root) / "docs/index.html").read_bytes()
+
+    keys = {"pk": "HASH", "sk": "RANGE"}
+    dynamodb.create_table(
+        TableName=site.table,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
+        KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()],
+    )
+    dynamodb.get_waiter("table_exists").wait(TableName=site.table)
+    agent.run("adopt", "--rebuild")
+    site.wait_drained()
+    assert_published(site, COPIES)

@@ -15,6 +15,8 @@ from siteferry.report import Summary
 from siteferry.state import APPROVAL_SECONDS, StateDirectory
 from siteferry.status import describe, read, record
 from tests.unit.agent.fakes import World
+from tests.unit.agent.test_restore import tree_of, write
+from tests.unit.agent.test_time_machine import Undoer
 
 
 @pytest.fixture
@@ -146,3 +148,23 @@ def test_what_an_audit_held_can_be_approved_after_other_runs(world: World, capsy
     record(state, world.config, summary=Summary(differences=0))
     with pytest.raises(UsageError):
         approve(argparse.Namespace(config=config))
+
+
+def test_only_an_undo_since_a_time_brings_back_what_is_held(world: World) -> None:
+    """Deletes that were held belong to no run, so the undo of one leaves these files missing."""
+    undoer = Undoer(world)
+    world.config = replace(world.config, brake=Brake(files=1, percent=10))
+    before, then = tree_of(world.root), world.clock.time
+
+    def wreck() -> None:
+        shutil.rmtree(world.root / "docs")
+        write(world.root, b"a.html", b"wrecked")
+
+    run = undoer.run(wreck)
+    assert world.sync().held == 2
+    undoer.undo(run)
+    assert tree_of(world.root) == {b"a.html": before[b"a.html"]}
+    undoer.undo(since=then)
+    assert tree_of(world.root) == before
+    world.settle()
+    assert not world.sync().held
