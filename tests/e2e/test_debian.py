@@ -233,7 +233,7 @@ def assert_brought_back_by_root(machine: Machine, site: Any) -> None:
     file = Path(site.root) / "a mistake.txt"
     machine.run("siteferry-as-unit", "pause", "a mistake")
     undo = f"siteferry-as-unit undo {last_run(machine)}"
-    machine.run(*undo.split())
+    machine.run(*undo.split(), code=1)
     assert file.exists()  # without a terminal the plan is only shown
     assert "[y/N]" in machine.run("sh", "-c", f"echo y | script --quiet --return --command '{undo}' /dev/null")
     assert not file.exists()
