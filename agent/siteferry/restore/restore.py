@@ -77,9 +77,15 @@ class Restorer:
             rules: Rules = update
             if in_place and not asked.overwrite:
                 rules = Guarded(update, self._index(asked.source), p.config.symlinks != SKIP)
-            Planner(target.there, wanted, plan, rules, asked.scope).plan(p.services.progress)
+            Planner(target.there, wanted, plan, rules, asked.scope).plan(self.progress)
             approved, totals = asked.approved, plan.totals
             apply_brake(plan, p.config.brake, totals.there, approved, all_gone=not wanted.count())
+
+    def progress(self) -> None:
+        """Say that the planning goes on; raises KeyboardInterrupt if a stop is asked for, as nothing is done yet."""
+        self.parts.services.progress()
+        if self.parts.stopping():
+            raise KeyboardInterrupt
 
     def find(
         self,

@@ -142,7 +142,7 @@ class Undo:
     def _compare(self, rules: Undoing, wanted: WantedTree, scope: Scope, target: Target, plan: RestorePlan) -> None:
         if target.there is None:
             raise RootError(f"{target.path} is not there", "`siteferry restore` brings a whole tree back")
-        Planner(target.there, wanted, plan, rules, scope).plan(self.restorer.parts.services.progress)
+        Planner(target.there, wanted, plan, rules, scope).plan(self.restorer.progress)
 
     def _brake(self, plan: RestorePlan) -> None:
         parts = self.restorer.parts

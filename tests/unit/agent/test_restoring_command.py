@@ -74,6 +74,18 @@ def test_a_signal_while_the_plan_is_made_asks_nothing(
     assert tree_of(root) == before
 
 
+@pytest.mark.parametrize("arguments", [["restore", "{}", "--delete"], ["undo", "1", "--yes"]])
+def test_a_signal_while_the_trees_are_compared_ends_it_there(
+    world: World, command: Callable[..., int], arguments: list[str]
+) -> None:
+    """Nothing was done, so there is nothing to end in order."""
+    Undoer(world)
+    before = tree_of(world.root)
+    world.progress = lambda: signal.raise_signal(signal.SIGINT)
+    assert command(*(argument.format(world.root) for argument in arguments)) == 130
+    assert tree_of(world.root) == before
+
+
 def test_a_signal_after_the_word_stops_between_two_files(
     world: World, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
