@@ -21,3 +21,9 @@ def endpoint() -> Iterator[Endpoint]:
     """A plain server on this machine that takes what is put."""
     with serving() as server:
         yield server
+
+
+@pytest.fixture
+def dest(tmp_path: Path) -> Path:
+    """Where a site is restored to."""
+    return tmp_path / "restored"

@@ -25,12 +25,6 @@ FILES = 20
 
 
 @pytest.fixture
-def dest(tmp_path: Path) -> Path:
-    """Where a site is restored to."""
-    return tmp_path / "restored"
-
-
-@pytest.fixture
 def published(world: World) -> World:
     """A site with more files than wait for the disk at a time, and a large one."""
     for n in range(FILES):

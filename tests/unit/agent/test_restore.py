@@ -48,12 +48,6 @@ def write(root: Path, path: bytes, body: bytes, mtime_ns: int = 1_234_567_890_12
 
 
 @pytest.fixture
-def dest(tmp_path: Path) -> Path:
-    """Where a site is restored to."""
-    return tmp_path / "restored"
-
-
-@pytest.fixture
 def published(world: World) -> World:
     """A site with two directories and an empty one."""
     for n, path in enumerate((b"index.html", b"docs/guide.html", b"docs/deep/er.css", b"img/a.png")):

@@ -36,12 +36,6 @@ GONE = RefusedError("it is not there")
 
 
 @pytest.fixture
-def dest(tmp_path: Path) -> Path:
-    """Where a site is restored to."""
-    return tmp_path / "restored"
-
-
-@pytest.fixture
 def published(world: World) -> World:
     """A site with more small files than are read at a time, and a large one in the middle."""
     for n in range(FILES):

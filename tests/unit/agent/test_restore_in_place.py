@@ -16,9 +16,9 @@ from siteferry.restore.target import Target
 from siteferry.tree import FileState, OpenFile
 from tests.unit.agent.archive import MemoryArchive, restore
 from tests.unit.agent.fakes import StoredObject, World
-from tests.unit.agent.test_restore import dest, published, tree_of, write
+from tests.unit.agent.test_restore import published, tree_of, write
 
-__all__ = ["dest", "published"]
+__all__ = ["published"]
 
 SOURCES = [Source(), Source(from_bucket=True)]
 
