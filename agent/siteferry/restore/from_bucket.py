@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
+from os.path import commonprefix
 from typing import Final
 
 from siteferry.diff import Naming
@@ -66,7 +67,16 @@ class BucketReader:
 
     @property
     def _prefix(self) -> str:
+        """What all keys begin with that may be meant: a listing of a whole bucket is long."""
+        if self._keys:
+            return commonprefix(list(self._keys))  # noqa: RUF071 - of characters, as S3 takes a prefix
         return self.naming.directory_key(self.scope.top) if self.scope.top else self.naming.prefix
+
+    @property
+    def _keys(self) -> frozenset[str] | None:
+        """Those that are meant; None: all beneath the top."""
+        only = self.scope.only
+        return None if only is None else frozenset(map(self.naming.key, only))
 
     def _take(self, tree: WantedTree, objects: Iterable[Wanted]) -> None:
         """Add files under the paths that their keys stand for, then put right what only the objects can tell."""
@@ -89,7 +99,7 @@ class BucketReader:
 
     def _sure(self, objects: Iterable[Wanted], unsure: WantedTree) -> Iterator[Wanted]:
         """Give those that are meant whose path their key tells; add the others that may be to `unsure`."""
-        keys = None if self.scope.only is None else {self.naming.key(path) for path in self.scope.only}
+        keys = self._keys
         for found in objects:
             wanted = self._placed(found)
             if wanted and self.naming.may_collide(wanted.key):

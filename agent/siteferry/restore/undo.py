@@ -105,6 +105,9 @@ class Undo:
                     path, f"run {later} changed it again: it stays; undo that one first, or --since a time"
                 )
                 del changes[path]
+            elif not self._key(path):
+                plan.add_problem(path, "it has no key under the settings of today: it stays")
+                del changes[path]
         if not changes:
             return
         index = load_index(self.restorer.parts)

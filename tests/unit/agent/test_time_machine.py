@@ -1,9 +1,10 @@
 """The time machine: as of a time, history, undo."""
 
+import functools
 import os
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from siteferry.config import Brake
 from siteferry.errors import UsageError
+from siteferry.ports import ObjectVersion
 from siteferry.report import PlainReporter, Summary
 from siteferry.restore.history import History
 from siteferry.restore.plan import RestorePlan
@@ -314,6 +316,41 @@ def test_a_time_before_the_site_is_no_time_to_go_back_to(world: World, tmp_path:
         restore(world, tmp_path / "new", Asked(Source(as_of=then), Scope(), delete=True))
     assert tree_of(world.root) == before
     assert not (tmp_path / "new").exists()
+
+
+def test_an_undo_of_a_run_lists_only_what_its_files_have_in_common(
+    undoer: Undoer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bucket may have a million keys, and a run have changed one."""
+    root, listed = undoer.world.root, list[str]()
+    really = MemoryArchive.versions
+
+    def versions(archive: MemoryArchive, prefix: str) -> Iterator[ObjectVersion]:
+        listed.append(prefix)
+        return really(archive, prefix)
+
+    monkeypatch.setattr(MemoryArchive, "versions", versions)
+    for names, prefix in (((b"docs/b.html", b"docs/c.html"), "docs/"), ((b"a.html",), "a.html")):
+        run = undoer.run(functools.partial(vandalise_all, root, names))
+        assert undoer.undo(run).summary.restored == len(names)
+        assert listed.pop() == prefix
+        undoer.run(lambda: None)
+
+
+def vandalise_all(root: Path, names: Iterable[bytes]) -> None:
+    """Write over files."""
+    for name in names:
+        write(root, name, b"vandalised")
+
+
+def test_a_name_without_a_key_today_is_left_out_of_an_undo(undoer: Undoer) -> None:
+    """The settings may be others than those of the run: the rest is taken back."""
+    world, names = undoer.world, (b"caf\xe9.html", b"a.html")
+    run = undoer.run(functools.partial(vandalise_all, world.root, names))
+    world.descriptor = replace(world.descriptor, encoding="utf-8")
+    found = undoer.undo(run)
+    assert set(found.left) == {b"caf\xe9.html"}
+    assert (world.root / "a.html").read_bytes() == b"first a.html"
 
 
 def test_a_file_of_which_s3_forgot_the_version_is_not_taken_for_new(undoer: Undoer) -> None:
