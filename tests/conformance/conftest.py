@@ -27,7 +27,7 @@ _REAL = [pytest.param("emulator", marks=pytest.mark.e2e), pytest.param("aws", ma
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test on every AWS that has what it asks for."""
-    if "cloud" in metafunc.fixturenames:
+    if {"cloud", "shelf"} & {*metafunc.fixturenames}:
         metafunc.parametrize("where", ["memory", *_REAL])
     elif "account" in metafunc.fixturenames:
         metafunc.parametrize("where", _REAL)
