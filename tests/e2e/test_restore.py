@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.agents import COPIES, Agent, agent_with, assert_published, wait_for
+from tests.unit.agent.test_restore import tree_of, write
 
 pytestmark = pytest.mark.e2e
 
@@ -44,8 +45,8 @@ def agent(run_local_stack: Callable[[Path | None], Any], tmp_path_factory: pytes
         site = stack.sites["www"]
         choose = random.Random(8)
         for n in range(FILES):
-            put(Path(site.root), _name(n), choose.randbytes(choose.randrange(200)), choose.randrange(2 * 10**18))
-        put(Path(site.root), b"large.bin", choose.randbytes(20_000_000), 10**18 + 1)
+            write(Path(site.root), _name(n), choose.randbytes(choose.randrange(200)), choose.randrange(2 * 10**18))
+        write(Path(site.root), b"large.bin", choose.randbytes(20_000_000), 10**18 + 1)
         (Path(site.root) / "empty" / "er").mkdir(parents=True)
         agent = agent_with(site, tmp_path_factory.mktemp("agent"), brake="{ files = 1_000_000 }")
         agent.sync("--quiet")
@@ -56,28 +57,6 @@ def agent(run_local_stack: Callable[[Path | None], Any], tmp_path_factory: pytes
 def _name(n: int) -> bytes:
     directory = n // PER_DIRECTORY
     return b"%s-%d/in/%s-%d.txt" % (PARTS[directory % len(PARTS)], directory, PARTS[n % len(PARTS)], n)
-
-
-def put(root: Path, path: bytes, body: bytes, mtime_ns: int) -> None:
-    """Write a file of a raw name."""
-    target = os.path.join(os.fsencode(root), path)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    with open(target, "wb") as file:
-        file.write(body)
-    os.utime(target, ns=(mtime_ns, mtime_ns))
-
-
-def tree_of(root: Path) -> dict[bytes, tuple[bytes, int] | None]:
-    """Give all that is beneath a directory: bytes and mtime_ns of each file, None for a directory."""
-    top, found = os.fsencode(root), dict[bytes, tuple[bytes, int] | None]()
-    for at, directories, names in os.walk(top):
-        for name in directories:
-            found[os.path.relpath(os.path.join(at, name), top)] = None
-        for name in names:
-            path = os.path.join(at, name)
-            with open(path, "rb") as file:
-                found[os.path.relpath(path, top)] = (file.read(), os.lstat(path).st_mtime_ns)
-    return found
 
 
 def versions(site: Any) -> int:
@@ -146,7 +125,7 @@ def test_days_come_back_as_they_were(agent: Agent, tmp_path: Path) -> None:
             if target.exists() and choose.random() < 0.4:
                 target.unlink()
             else:
-                put(root, _name(n), b"of day %d" % day, 10**18 + day)
+                write(root, _name(n), b"of day %d" % day, 10**18 + day)
         agent.sync("--quiet")
         agent.site.wait_drained()
         pause_until_next_second()
@@ -172,8 +151,8 @@ def test_a_vandalised_site_is_put_right_by_an_undo(agent: Agent) -> None:
     pause_until_next_second()
     for n in range(0, FILES, 10):
         Path(os.fsdecode(os.path.join(os.fsencode(root), _name(n)))).unlink(missing_ok=True)
-    put(root, b"large.bin", b"vandalised", 1)
-    put(root, b"docs/more.txt", b"more", 1)
+    write(root, b"large.bin", b"vandalised", 1)
+    write(root, b"docs/more.txt", b"more", 1)
     run = json.loads(agent.sync("--json").stdout)["run"]
     agent.site.wait_drained()
     (last,) = json.loads(agent.run("history", "--limit", "1", "--json").stdout)["runs"]

@@ -2,7 +2,7 @@
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from typing import Final
 
@@ -33,7 +33,7 @@ class Event:
     """Bytes; None: deleted."""
     key: str
     version: str
-    run: int | None
+    run: int | None = None
     """None: this host has no record of it."""
 
 
@@ -54,7 +54,8 @@ class History:
             if event.at >= since:
                 (doubtful if _may_be_generated(event) else certain).add(event)
         newest = sorted([*certain.events, *doubtful.events], reverse=True)
-        return list(islice((one for one in newest if not (_may_be_generated(one) and self._is_generated(one))), most))
+        made_by_users = (one for one in newest if not (_may_be_generated(one) and self._is_generated(one)))
+        return [replace(one, run=self.record.run_of(one.path, one.at)) for one in islice(made_by_users, most)]
 
     def _all(self, prefix: str, scope: Scope, path_of: PathOf) -> Iterator[Event]:
         for key, versions in groupby(self.archive.versions(prefix), key=lambda version: version.key):
@@ -72,9 +73,7 @@ class History:
                 what = NEW if not there else CHANGED if version.etag != etag else ""
             there, etag = version.size is not None, version.etag
             if what:
-                at = version.modified.timestamp()
-                run = self.record.run_of(path, at)
-                yield Event(at, path, what, version.size, version.key, version.version, run)
+                yield Event(version.modified.timestamp(), path, what, version.size, version.key, version.version)
 
     def _is_generated(self, event: Event) -> bool:
         info = self.archive.head(event.key, event.version)

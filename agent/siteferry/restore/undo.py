@@ -156,7 +156,7 @@ class Undo:
         if run is None:
             raise UsageError(
                 f"this host has no record of run {number}",
-                "`siteferry history` lists those it has; `siteferry undo --since TIME` needs no record",
+                "`siteferry history` lists those it has; `undo --since TIME` needs none for what changed or went",
             )
         if run.closed is None:
             raise UsageError(
